@@ -1,0 +1,132 @@
+/** The use cases of the control plane, as the wires call them. */
+import type { Client } from "@connectrpc/connect";
+import type { AgentService } from "@wrenn/proto/agent";
+import type { SandboxId } from "@wrenn/common";
+
+/** Who calls: the team and the key of an authenticated request. */
+export interface Principal {
+  /** Team that owns what the call makes and sees. */
+  readonly teamId: string;
+  /** Key that was used. */
+  readonly keyId: string;
+}
+
+/** State of a sandbox as the wire shows it. */
+export type SandboxStatus =
+  | "pending"
+  | "starting"
+  | "running"
+  | "paused"
+  | "hibernated"
+  | "stopped"
+  | "error";
+
+/** What a guest may reach. */
+export interface NetworkOptions {
+  /** Default true. */
+  readonly internet: boolean;
+  /** IPv4 CIDRs. */
+  readonly allowOut: readonly string[];
+  /** IPv4 CIDRs. */
+  readonly denyOut: readonly string[];
+}
+
+/** A validated create request. */
+export interface CreateSandbox {
+  readonly template: string;
+  readonly vcpus: number;
+  readonly memoryMb: number;
+  /** 0 = the template's size. */
+  readonly diskMb: number;
+  /** Idle lifetime, seconds; 0 = none. */
+  readonly timeoutSec: number;
+  readonly onTimeout: "destroy" | "pause";
+  readonly env: Readonly<Record<string, string>>;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly network: NetworkOptions;
+}
+
+/** A sandbox as the control plane knows it. */
+export interface SandboxRecord {
+  readonly id: SandboxId;
+  readonly teamId: string;
+  readonly status: SandboxStatus;
+  readonly template: string;
+  readonly vcpus: number;
+  readonly memoryMb: number;
+  readonly diskMb: number;
+  readonly timeoutSec: number;
+  readonly onTimeout: "destroy" | "pause";
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly hostId: string | undefined;
+  readonly hostIp: string | undefined;
+  readonly executionId: string;
+  readonly createdAt: Date;
+  readonly startedAt: Date | undefined;
+  readonly lastActiveAt: Date;
+  /** `lastActiveAt` + `timeoutSec`; undefined without a timeout and once stopped. */
+  readonly expiresAt: Date | undefined;
+  /** Why it stopped or failed. */
+  readonly error: { readonly code: string; readonly message: string } | undefined;
+}
+
+/** Filters and page of a list. */
+export interface ListSandboxes {
+  /** Default: all but `stopped` and `error`. */
+  readonly status?: readonly SandboxStatus[];
+  readonly template?: string;
+  /** Every pair must match. */
+  readonly metadata?: Readonly<Record<string, string>>;
+  /** 1 to 100. */
+  readonly limit: number;
+  /** From the page before. */
+  readonly cursor?: string;
+}
+
+/** One page. */
+export interface SandboxPage {
+  readonly sandboxes: readonly SandboxRecord[];
+  readonly nextCursor: string | undefined;
+}
+
+/** Client of one host agent. */
+export type AgentClient = Client<typeof AgentService>;
+
+/** A running sandbox and the agent that has it. */
+export interface OpenSandbox {
+  readonly sandbox: SandboxRecord;
+  readonly agent: AgentClient;
+}
+
+/**
+ * Life cycle of sandboxes. Every method throws WrennError: `sandbox_not_found` for an id that does not exist
+ * or belongs to another team, `conflict` / `sandbox_paused` / `sandbox_not_running` for a state that forbids
+ * the call, `host_unavailable` when the agent does not answer.
+ */
+export interface SandboxService {
+  /** Answers when the sandbox runs. Throws also `template_not_found`, `capacity_exhausted`. */
+  create(who: Principal, request: CreateSandbox): Promise<SandboxRecord>;
+  list(who: Principal, query: ListSandboxes): Promise<SandboxPage>;
+  get(who: Principal, id: SandboxId): Promise<SandboxRecord>;
+  /** Idempotent for a sandbox that has stopped: it answers without error. */
+  destroy(who: Principal, id: SandboxId): Promise<void>;
+  /** Idempotent. */
+  pause(who: Principal, id: SandboxId): Promise<SandboxRecord>;
+  /** Idempotent. */
+  resume(who: Principal, id: SandboxId): Promise<SandboxRecord>;
+  /** Moves the idle deadline. */
+  ping(who: Principal, id: SandboxId): Promise<SandboxRecord>;
+  /** The sandbox for an exec or a file call: must be running; counts as activity. */
+  open(who: Principal, id: SandboxId): Promise<OpenSandbox>;
+}
+
+/** Authentication by API key. */
+export interface KeyService {
+  /** The key's owner, or undefined. Keys are looked up by hash. */
+  authenticate(key: string): Promise<Principal | undefined>;
+}
+
+/** Is the platform able to serve: database and at least one agent answer. */
+export interface ReadinessService {
+  check(): Promise<{ ready: boolean; checks: Record<string, "ok" | string> }>;
+}

@@ -1,0 +1,57 @@
+/** Public identifiers: a prefix and random hex, checked by pattern before any lookup. */
+
+/** `sb-` and 8 hex digits. */
+export type SandboxId = `sb-${string}`;
+/** `host-` and 8 hex digits. */
+export type HostId = `host-${string}`;
+
+const SANDBOX_ID = /^sb-[0-9a-f]{8}$/;
+const HOST_ID = /^host-[0-9a-f]{8}$/;
+const API_KEY = /^wrn_[0-9A-Za-z]{32}$/;
+const API_KEY_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/** Fills and returns an array of random bytes; `crypto.getRandomValues` outside tests. */
+export type RandomBytes = (bytes: Uint8Array<ArrayBuffer>) => Uint8Array<ArrayBuffer>;
+
+const systemRandom: RandomBytes = (bytes) => crypto.getRandomValues(bytes);
+
+/** True for a well-formed sandbox id. */
+export function isSandboxId(text: string): text is SandboxId {
+  return SANDBOX_ID.test(text);
+}
+
+/** True for a well-formed host id. */
+export function isHostId(text: string): text is HostId {
+  return HOST_ID.test(text);
+}
+
+/** True for a well-formed API key of ours: `wrn_` and 32 letters or digits. */
+export function isApiKey(text: string): boolean {
+  return API_KEY.test(text);
+}
+
+/** A new sandbox id. */
+export function newSandboxId(random: RandomBytes = systemRandom): SandboxId {
+  return `sb-${random(new Uint8Array(4)).toHex()}`;
+}
+
+/** A new host id. */
+export function newHostId(random: RandomBytes = systemRandom): HostId {
+  return `host-${random(new Uint8Array(4)).toHex()}`;
+}
+
+/** A new execution id: 16 hex digits, one per start of a sandbox. */
+export function newExecutionId(random: RandomBytes = systemRandom): string {
+  return random(new Uint8Array(8)).toHex();
+}
+
+/** A new API key with about 190 bits of randomness. Bytes that would favour some letters are drawn again. */
+export function newApiKey(random: RandomBytes = systemRandom): string {
+  let key = "";
+  while (key.length < 32) {
+    for (const byte of random(new Uint8Array(32))) {
+      if (byte < 248 && key.length < 32) key += API_KEY_ALPHABET[byte % 62];
+    }
+  }
+  return `wrn_${key}`;
+}

@@ -1,0 +1,16 @@
+/**
+ * What every part shares: ids, errors, configuration, log, cleanup, clock, and Connect RPC on Deno.
+ *
+ * @module
+ */
+export * from "./cleanup.ts";
+export * from "./clock.ts";
+export * from "./command.ts";
+export * from "./config.ts";
+export * from "./connect_error.ts";
+export * from "./connect_handler.ts";
+export * from "./connect_transport.ts";
+export * from "./error_codes.ts";
+export * from "./errors.ts";
+export * from "./ids.ts";
+export * from "./log.ts";
