@@ -1,0 +1,128 @@
+/**
+ * Every test, by layers: `deno task test [check] [unit] [integration] [e2e]`, all of them by default. Ends with the
+ * leak check and a line `N passed, N failed`.
+ */
+import { join } from "node:path";
+import { ensureHostTools } from "./lib/host_tools.ts";
+import { countJunit } from "./lib/junit.ts";
+import { hostState, leaked } from "./lib/leaks.ts";
+import { startTestPlatform } from "./lib/test_platform.ts";
+import { fail, repoRoot, say } from "./lib/shell.ts";
+
+const LAYERS = ["check", "unit", "integration", "e2e"] as const;
+type Layer = typeof LAYERS[number];
+
+const asked = Deno.args.filter((a): a is Layer => LAYERS.includes(a as Layer));
+if (asked.length !== Deno.args.length) fail(`Usage: deno task test [${LAYERS.join("] [")}]`);
+const layers: readonly Layer[] = asked.length > 0 ? asked : LAYERS;
+const needsHost = layers.includes("integration") || layers.includes("e2e");
+
+const root = repoRoot();
+const reports = await Deno.makeTempDir({ prefix: "test-reports-" });
+const total = { passed: 0, failed: 0, ignored: 0 };
+const failures: string[] = [];
+
+if (needsHost) await ensureHostTools();
+const before = needsHost ? await hostState() : undefined;
+try {
+  for (const layer of layers) await timed(layer, () => runLayer(layer));
+  if (before) await timed("leak check", async () => judge("leak check", await noLeak(before)));
+} finally {
+  await Deno.remove(reports, { recursive: true });
+}
+if (failures.length > 0) say(`Failed: ${failures.join(", ")}`);
+say(`${total.passed} passed, ${total.failed} failed`);
+Deno.exit(total.failed === 0 && failures.length === 0 ? 0 : 1);
+
+async function runLayer(layer: Layer): Promise<void> {
+  switch (layer) {
+    case "check":
+      return judge("check", await deno(["run", "-A", "tasks/check.ts"]));
+    case "unit":
+      return await runTests("unit", await testFiles(false), { args: ["--parallel"] });
+    case "integration":
+      return await runTests("integration", await testFiles(true), {});
+    case "e2e": {
+      await using platform = await startTestPlatform(say);
+      return await runTests("e2e", ["tests/e2e"], { env: platform.env });
+    }
+  }
+}
+
+/** Runs test files in one `deno test` and adds its counts. */
+async function runTests(
+  name: string,
+  files: readonly string[],
+  { args = [], env = {} }: { args?: readonly string[]; env?: Record<string, string> },
+): Promise<void> {
+  const report = join(reports, `${name}.xml`);
+  const ok = await deno(["test", "-A", `--junit-path=${report}`, ...args, ...files], env);
+  const counts = countJunit(await Deno.readTextFile(report).catch(() => ""));
+  total.passed += counts.passed;
+  total.failed += counts.failed;
+  total.ignored += counts.ignored;
+  // A run that fails without a failed test broke before or after its tests.
+  if (!ok && counts.failed === 0) total.failed++;
+  if (ok && counts.passed === 0) {
+    total.failed++;
+    failures.push(`${name}: no test ran`);
+  }
+  if (!ok) failures.push(name);
+}
+
+function judge(name: string, ok: boolean): void {
+  if (ok) total.passed++;
+  else {
+    total.failed++;
+    failures.push(name);
+  }
+}
+
+async function deno(args: readonly string[], env: Record<string, string> = {}): Promise<boolean> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [...args],
+    cwd: root,
+    env,
+    stdin: "null",
+  });
+  return (await child.spawn().status).success;
+}
+
+/** Test files outside `tests/`: those that need root and VMs, or the others. */
+async function testFiles(integration: boolean): Promise<string[]> {
+  const files: string[] = [];
+  const walk = async (folder: string): Promise<void> => {
+    for await (const entry of Deno.readDir(join(root, folder))) {
+      const path = folder === "" ? entry.name : `${folder}/${entry.name}`;
+      if (
+        entry.isDirectory && !["tests", "node_modules", "dist"].includes(path) &&
+        !entry.name.startsWith(".")
+      ) {
+        await walk(path);
+      } else if (entry.isFile && entry.name.endsWith("_test.ts")) {
+        if (entry.name.endsWith("_integration_test.ts") === integration) files.push(path);
+      }
+    }
+  };
+  await walk("");
+  return files.sort();
+}
+
+async function noLeak(earlier: ReadonlySet<string>): Promise<boolean> {
+  // Processes that were told to end may take a moment to be gone.
+  let left: string[] = [];
+  for (let attempt = 0; attempt < 20; attempt++) {
+    left = leaked(earlier, await hostState());
+    if (left.length === 0) return true;
+    await new Promise((resolve) => setTimeout(resolve, 250));
+  }
+  for (const thing of left) say(`Left behind: ${thing}`);
+  return false;
+}
+
+async function timed(name: string, work: () => Promise<void>): Promise<void> {
+  const start = performance.now();
+  say(`\n== ${name}`);
+  await work();
+  say(`== ${name}: ${((performance.now() - start) / 1000).toFixed(1)} s`);
+}
