@@ -1,0 +1,214 @@
+/**
+ * The command line of a QEMU `microvm`: a pure function of the machine asked for and of what the host is.
+ * The choices and their figures are in `docs/decisions/003-qemu-microvm.md`.
+ */
+import type { BootSpec } from "../vmm/driver.ts";
+
+/** What runs the guest's instructions. */
+export type Accelerator = "kvm" | "tcg";
+
+/** QEMU's version, `7.2.22`. */
+export interface QemuVersion {
+  readonly major: number;
+  readonly minor: number;
+  readonly micro: number;
+}
+
+/** What the command line depends on beside the machine. */
+export interface HostFacts {
+  readonly version: QemuVersion;
+  readonly accelerator: Accelerator;
+  /** Rate of the host's time stamp counter in kHz: under TCG the guest reads that very counter. */
+  readonly tscKhz: number;
+}
+
+/** The machine without its devices: what an accelerator must be able to start. */
+export interface MachineShape {
+  readonly vcpus: number;
+  /** Guest memory in MiB. */
+  readonly memoryMb: number;
+}
+
+/** What a driver keeps in a run folder. */
+export interface RunFiles {
+  /** QEMU's control socket. */
+  readonly qmp: string;
+  /** What QEMU printed. */
+  readonly log: string;
+  /** The end of the guest's console, written when the VM ends by itself. */
+  readonly console: string;
+  /** Empty folder that QEMU takes as its root. */
+  readonly jail: string;
+}
+
+/** Bytes of the guest's console that QEMU keeps in memory. A power of two. */
+export const CONSOLE_BYTES = 65536;
+/** Name of the console's character device. */
+export const CONSOLE_DEVICE = "console";
+
+const SANDBOX = "on,obsolete=deny,elevateprivileges=allow,spawn=deny,resourcecontrol=deny";
+const QMP_PREFIX = "socket,id=qmp,path=";
+const QMP_SUFFIX = ",server=on,wait=off";
+const PLAIN_PATH = /^\/[\w@%+:./-]+$/;
+const PLAIN_NAME = /^[\w.-]+$/;
+const KERNEL_WORD = /^[!-~]+$/;
+/** `sun_path` has 108 bytes with its final NUL. */
+const MAX_SOCKET_PATH = 107;
+
+/**
+ * Reads the first line of `qemu-system-x86_64 --version`.
+ *
+ * @throws {Error} When the text has no version.
+ */
+export function parseQemuVersion(text: string): QemuVersion {
+  const match = /version (\d+)\.(\d+)\.(\d+)/.exec(text);
+  if (!match) throw new Error(`Cannot find a QEMU version in '${text.slice(0, 100)}'`);
+  return { major: Number(match[1]), minor: Number(match[2]), micro: Number(match[3]) };
+}
+
+/** Files of a run folder. */
+export function runFiles(runDir: string): RunFiles {
+  return {
+    qmp: `${runDir}/qmp.sock`,
+    log: `${runDir}/qemu.log`,
+    console: `${runDir}/console.log`,
+    jail: `${runDir}/jail`,
+  };
+}
+
+/** The argument that names the control socket. It marks a process as ours. */
+export function qmpArgument(runDir: string): string {
+  return `${QMP_PREFIX}${runFiles(runDir).qmp}${QMP_SUFFIX}`;
+}
+
+/** The run folder that a process was started for, from its arguments; undefined when it is not ours. */
+export function runDirOf(argv: readonly string[]): string | undefined {
+  for (const argument of argv) {
+    if (!argument.startsWith(QMP_PREFIX) || !argument.endsWith(QMP_SUFFIX)) continue;
+    const path = argument.slice(QMP_PREFIX.length, -QMP_SUFFIX.length);
+    if (path.endsWith("/qmp.sock")) return path.slice(0, -"/qmp.sock".length);
+  }
+  return undefined;
+}
+
+/** Size of the translation buffer in MiB. Too small a buffer makes the guest twenty times slower. */
+export function translationBufferMb(memoryMb: number): number {
+  return Math.min(512, Math.max(64, 2 ** Math.ceil(Math.log2(memoryMb / 8))));
+}
+
+/**
+ * The guest's kernel command line.
+ *
+ * @throws {Error} When a word has a space or a control character.
+ */
+export function kernelLine(facts: HostFacts, initArgs: readonly string[]): string {
+  const bad = initArgs.find((word) => !KERNEL_WORD.test(word));
+  if (bad !== undefined) throw new Error(`Not a kernel parameter: '${bad}'`);
+  const words = ["console=ttyS0", "quiet", "panic=1", "cryptomgr.notests"];
+  if (facts.accelerator === "tcg") {
+    const { tscKhz } = facts;
+    words.push(
+      // Calibration against an emulated timer fails on a busy host, and the kernel stops.
+      `tsc_early_khz=${tscKhz}`,
+      // Loops per jiffy at 250 Hz.
+      `lpj=${4 * tscKhz}`,
+      "no_timer_check",
+      "tsc=reliable",
+      "mitigations=off",
+    );
+    // Before QEMU 8 translated blocks are keyed by virtual address: each random layout is translated again.
+    if (facts.version.major < 8) words.push("norandmaps", "nokaslr");
+  }
+  return [...words, ...initArgs].join(" ");
+}
+
+/** Arguments of a machine without disk and network. */
+export function machineArgs(facts: HostFacts, shape: MachineShape): string[] {
+  const tcg = facts.accelerator === "tcg";
+  return [
+    ["-M", `microvm,acpi=on,pit=off,memory-backend=ram`],
+    ["-accel", tcg ? `tcg,tb-size=${translationBufferMb(shape.memoryMb)}` : "kvm"],
+    ["-cpu", tcg ? "Nehalem,-spec-ctrl,+arat" : "host"],
+    ["-smp", String(shape.vcpus)],
+    ["-m", `${shape.memoryMb}M`],
+    // An object of this name, whatever its kind, keeps the machine's shape for a later snapshot.
+    ["-object", `memory-backend-ram,id=ram,size=${shape.memoryMb}M,merge=off,dump=off`],
+    ["-nodefaults"],
+    ["-no-user-config"],
+    ["-display", "none"],
+  ].flat();
+}
+
+/** Root folder and identity that QEMU takes after it has opened its files. */
+export function dropArgs(version: QemuVersion, jail: string, uid: number): string[] {
+  const at = version.major * 100 + version.minor;
+  if (at >= 901) return ["-run-with", `chroot=${jail},user=${uid}:${uid}`];
+  if (at >= 801) return ["-run-with", `chroot=${jail}`, "-runas", `${uid}:${uid}`];
+  return ["-chroot", jail, "-runas", `${uid}:${uid}`];
+}
+
+/** The system call filter that every QEMU of ours runs under. */
+export function sandboxArgs(): string[] {
+  return ["-sandbox", SANDBOX];
+}
+
+/**
+ * All arguments of a virtual machine.
+ *
+ * @throws {Error} When something in the request cannot stand in a command line.
+ */
+export function qemuArgs(facts: HostFacts, spec: BootSpec): string[] {
+  check(spec);
+  const { slot, disk } = spec;
+  const file = {
+    driver: disk.format,
+    "node-name": "disk",
+    discard: "unmap",
+    file: { driver: "file", filename: disk.path, aio: "threads", discard: "unmap" },
+  };
+  return [
+    ["-name", `guest=${spec.sandboxId}.${spec.vmId},debug-threads=on`],
+    machineArgs(facts, spec),
+    // The guest's end stops the machine, so that its console can be read before the process goes.
+    ["-action", "reboot=shutdown,shutdown=pause"],
+    ["-kernel", spec.kernel],
+    ["-initrd", spec.initrd],
+    ["-append", kernelLine(facts, spec.initArgs)],
+    // A guest can write to its console for ever: kept in memory, the oldest bytes give way.
+    ["-chardev", `ringbuf,id=${CONSOLE_DEVICE},size=${CONSOLE_BYTES}`],
+    ["-serial", `chardev:${CONSOLE_DEVICE}`],
+    ["-chardev", qmpArgument(spec.runDir)],
+    ["-mon", "chardev=qmp,mode=control"],
+    ["-blockdev", JSON.stringify(file)],
+    // Errors go to the guest: a full host must not stop its vCPUs.
+    ["-device", "virtio-blk-device,drive=disk,werror=report,rerror=report"],
+    ["-netdev", `tap,id=net,ifname=${slot.tap},script=no,downscript=no`],
+    ["-device", `virtio-net-device,netdev=net,mac=${slot.guestMac}`],
+    ["-device", "virtio-rng-device"],
+    sandboxArgs(),
+    dropArgs(facts.version, runFiles(spec.runDir).jail, spec.uid),
+  ].flat();
+}
+
+function check(spec: BootSpec): void {
+  const { runDir, vcpus, memoryMb, uid, slot } = spec;
+  if (!PLAIN_PATH.test(runDir)) throw new Error(`Not a run folder: '${runDir}'`);
+  if (runFiles(runDir).qmp.length > MAX_SOCKET_PATH) {
+    throw new Error(`The run folder's path is too long for a socket: '${runDir}'`);
+  }
+  for (const name of [spec.sandboxId, spec.vmId, slot.tap, slot.namespace]) {
+    if (!PLAIN_NAME.test(name)) throw new Error(`Not a plain name: '${name}'`);
+  }
+  if (!/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(slot.guestMac)) {
+    throw new Error(`Not a MAC address: '${slot.guestMac}'`);
+  }
+  if (!Number.isInteger(vcpus) || vcpus < 1 || vcpus > 64) {
+    throw new RangeError(`Not a number of CPUs: ${vcpus}`);
+  }
+  if (!Number.isInteger(memoryMb) || memoryMb < 64) {
+    throw new RangeError(`Not a size of memory in MiB: ${memoryMb}`);
+  }
+  if (!Number.isInteger(uid) || uid < 1 || uid > 0xfffffffe) {
+    throw new RangeError(`Not an unprivileged uid: ${uid}`);
+  }
+}
