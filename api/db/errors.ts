@@ -28,6 +28,14 @@ export function isConnectionLoss(error: unknown): boolean {
     .test(error.message);
 }
 
+/**
+ * True when the server has not seen the end of what was sent: the socket was closed before. A statement is
+ * executed, and a transaction committed, only when all of its message has come.
+ */
+export function isUnsent(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "EPIPE";
+}
+
 /** True when a transaction may be run again from its start because of another transaction. */
 export function isSerializationFailure(error: unknown): boolean {
   return RETRY_STATES.has(sqlState(error) ?? "");

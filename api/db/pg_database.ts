@@ -2,7 +2,7 @@
 import { Client, type ClientConfig, Pool, type PoolClient } from "./driver.ts";
 import { delay, logger, WrennError } from "@wrenn/common";
 import type { Database, Listener, Queryable, QueryOptions, Subscription } from "./database.ts";
-import { fromDatabaseError, isConnectionLoss, isSerializationFailure } from "./errors.ts";
+import { fromDatabaseError, isConnectionLoss, isSerializationFailure, isUnsent } from "./errors.ts";
 import { PgSubscription } from "./pg_subscription.ts";
 
 /** Sizes and times of a pool. */
@@ -202,7 +202,7 @@ async function use<T>(
     const root = driverError(error);
     if (isConnectionLoss(root)) {
       lost ??= root instanceof Error ? root : new Error("Connection lost");
-      throw again ? new Retryable(error) : error;
+      throw again || isUnsent(root) ? new Retryable(error) : error;
     }
     if (isSerializationFailure(root)) throw new Retryable(error);
     throw error;
