@@ -8,8 +8,16 @@ import {
   wordsOf,
 } from "./fake_exec.ts";
 
-/** Serves one command; `onLeft` is told when the client leaves before the end. */
-export function serveExec(socket: WebSocket, onLeft: () => void): void {
+/** What the fake platform wants to know about a command. */
+export interface ExecObserver {
+  /** The client left before the end. */
+  onLeft(): void;
+  /** So many characters went out. */
+  onSent(count: number): void;
+}
+
+/** Serves one command. */
+export function serveExec(socket: WebSocket, observer: ExecObserver): void {
   const inputs: (FakeInput | undefined)[] = [];
   let wake: (() => void) | undefined;
   let started = false;
@@ -22,7 +30,10 @@ export function serveExec(socket: WebSocket, onLeft: () => void): void {
     while (socket.bufferedAmount > 256 * 1024 && socket.readyState === WebSocket.OPEN) {
       await new Promise((resolve) => setTimeout(resolve, 1));
     }
-    if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
+    if (socket.readyState !== WebSocket.OPEN) return;
+    const text = JSON.stringify(message);
+    observer.onSent(text.length);
+    socket.send(text);
   };
   const run = async (command: FakeCommand): Promise<void> => {
     const words = wordsOf(command);
@@ -63,7 +74,7 @@ export function serveExec(socket: WebSocket, onLeft: () => void): void {
     else push(message);
   };
   socket.onclose = () => {
-    if (!over) onLeft();
+    if (!over) observer.onLeft();
     push(undefined);
   };
 }

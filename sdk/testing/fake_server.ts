@@ -24,6 +24,8 @@ export class FakeServer implements AsyncDisposable {
   readonly faults: Response[] = [];
   /** Commands whose client left before their end. */
   left: number = 0;
+  /** Characters sent on `exec/stream`. */
+  sent: number = 0;
   readonly #files = new FakeFiles();
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
   #next = 1;
@@ -61,7 +63,7 @@ export class FakeServer implements AsyncDisposable {
       return await this.#route(request, url);
     } catch (error) {
       if (!(error instanceof FakeRefusal)) throw error;
-      await request.body?.cancel();
+      if (!request.bodyUsed) await request.body?.cancel();
       const { code, message, status } = error;
       const headers = { "x-request-id": "req-1" };
       return Response.json({ error: { code, message } }, { status, headers });
@@ -98,7 +100,10 @@ export class FakeServer implements AsyncDisposable {
     if (call === "POST exec") return await this.#exec(id, await request.json(), request.signal);
     if (call === "GET exec/stream") {
       const { socket, response } = Deno.upgradeWebSocket(request);
-      serveExec(socket, () => this.left++);
+      serveExec(socket, {
+        onLeft: () => this.left++,
+        onSent: (count) => this.sent += count,
+      });
       return response;
     }
     return await this.#files.handle(call.replace("files/", ""), request, url.searchParams);
@@ -147,7 +152,7 @@ export class FakeServer implements AsyncDisposable {
     const name = words[0] ?? "";
     const program = Object.hasOwn(FAKE_PROGRAMS, name) ? FAKE_PROGRAMS[name] : undefined;
     if (name === "hang") {
-      const gone = command.timeout_sec === 1
+      const gone = words[1] === "killed"
         ? undefined
         : new Promise((resolve) => signal.addEventListener("abort", resolve));
       await gone;
