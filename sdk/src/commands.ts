@@ -17,7 +17,10 @@ export interface CommandOptions extends CallOptions, CommandHandleOptions {
   user?: string | undefined;
   /** The command is killed after this long, milliseconds, rounded up to seconds; 0 = no limit. Default 60 000. */
   timeoutMs?: number | undefined;
-  /** Standard input: its whole content, or `true` to write it through the handle. Default: none. */
+  /**
+   * Standard input: its whole content, or `true` to write it through the handle. Default: none. The platform
+   * holds 16 MiB that the command has not read; more at once ends the command: put such input into a file.
+   */
   stdin?: boolean | string | Uint8Array | undefined;
 }
 

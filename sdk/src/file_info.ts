@@ -30,8 +30,8 @@ export interface FileInfo {
   readonly owner: string;
   /** Name of the group. */
   readonly group: string;
-  /** When the content last changed. */
-  readonly modifiedAt: Date;
+  /** When the content last changed, where the file system knows. */
+  readonly modifiedAt?: Date;
   /** Where a symbolic link leads. */
   readonly symlinkTarget?: string;
 }
@@ -50,7 +50,7 @@ export function readFileInfo(value: unknown): FileInfo {
     mode: number(fields, "mode"),
     owner: String(owner ?? ""),
     group: String(group ?? ""),
-    modifiedAt: new Date(String(modified_at)),
+    ...(typeof modified_at === "string" ? { modifiedAt: new Date(modified_at) } : {}),
     ...(typeof symlink_target === "string" ? { symlinkTarget: symlink_target } : {}),
   };
 }

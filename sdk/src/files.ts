@@ -1,7 +1,7 @@
 /** Files of a sandbox. */
 import type { CallOptions } from "./config.ts";
 import type { Connection } from "./connection.ts";
-import { ConflictError, NotFoundError, WrennError } from "./errors.ts";
+import { ConflictError, type NotFoundError, WrennError } from "./errors.ts";
 import { type FileInfo, readFileInfo } from "./file_info.ts";
 import { FileWatch, type WatchOptions } from "./watch.ts";
 
@@ -128,8 +128,7 @@ export class Files {
 
   /** What is at a path. Throws {@linkcode NotFoundError} when nothing is. */
   async stat(path: string, options: FileOptions = {}): Promise<FileInfo> {
-    const answer = await this.#call("stat", { path }, options, true);
-    return readFileInfo(answer["entry"] ?? answer);
+    return readFileInfo(await this.#call("stat", { path }, options, true));
   }
 
   /** True when there is something at a path. */
@@ -138,7 +137,9 @@ export class Files {
       await this.stat(path, options);
       return true;
     } catch (error) {
-      if (error instanceof NotFoundError && error.code === "file_not_found") return false;
+      const absent = error instanceof WrennError &&
+        (error.code === "file_not_found" || error.code === "not_directory");
+      if (absent) return false;
       throw error;
     }
   }
@@ -156,8 +157,8 @@ export class Files {
 
   /** Moves or renames; answers with the entry at its new place. */
   async move(from: string, to: string, options: FileOptions = {}): Promise<FileInfo> {
-    const answer = await this.#call("move", { path: from, destination: to }, options, false);
-    return readFileInfo(answer["entry"] ?? answer);
+    const fields = { path: from, destination: to };
+    return readFileInfo(await this.#call("move", fields, options, false));
   }
 
   /** Removes a file, or a directory with all that is in it. */

@@ -54,7 +54,7 @@ Deno.test("files manage folders", async () => {
   const entries = await files.list("/d");
   assertEquals(entries.map(({ name }) => name), ["y"]);
   assertEquals((await files.stat("/d")).type, "directory");
-  assertEquals(entries[0]?.modifiedAt.toISOString(), "2026-01-31T12:00:00.000Z");
+  assertEquals(entries[0]?.modifiedAt?.toISOString(), "2026-01-31T12:00:00.000Z");
   await files.remove("/d/y");
   await assertRejects(() => files.remove("/d/y"), NotFoundError);
   await assertRejects(() => files.list("/none"), NotFoundError);

@@ -64,12 +64,12 @@ export class FakeFiles {
           throw new FakeRefusal(409, "already_exists", `'${path}' exists`);
         }
         this.#entries.set(path, "directory");
-        return Response.json({ entry: this.#entry(path) });
+        return Response.json(this.#entry(path));
       case "move": {
         const { destination = "" } = body;
         this.#entries.set(destination, this.#get(path));
         this.#entries.delete(path);
-        return Response.json({ entry: this.#entry(destination) });
+        return Response.json(this.#entry(destination));
       }
       case "remove":
         this.#get(path);
@@ -77,7 +77,7 @@ export class FakeFiles {
         this.#tell("remove", path);
         return new Response(null, { status: 204 });
       default:
-        return Response.json({ entry: this.#entry(path) });
+        return Response.json(this.#entry(path));
     }
   }
 
