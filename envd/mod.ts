@@ -1,1 +1,6 @@
-export {};
+/**
+ * Guest agent: what tests of other parts may import.
+ *
+ * @module
+ */
+export { ENVD_VERSION } from "./version.ts";

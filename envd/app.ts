@@ -1,0 +1,113 @@
+/** envd as one fetch handler: CORS, the token, HTTP routes, Connect services. */
+import type { ConnectRouter } from "@connectrpc/connect";
+import { connectHandler } from "@wrenn/common/connect_handler";
+import { WrennError } from "@wrenn/common/errors";
+import { Process } from "@wrenn/proto/process";
+import { authorize, TOKEN_HEADER } from "./init/auth.ts";
+import { Initializer } from "./init/init.ts";
+import type { GuestState } from "./init/state.ts";
+import type { Machine } from "./linux/machine.ts";
+import type { ProcessManager } from "./process/manager.ts";
+import { getFile, postCompose, postFiles } from "./routes/files.ts";
+import { Metrics } from "./routes/metrics.ts";
+import { errorResponse, preflight, readText, withCors } from "./routes/respond.ts";
+import { errorInterceptor } from "./rpc/errors.ts";
+import { processService } from "./rpc/process_service.ts";
+import { MAX_TIMER_MS } from "./rpc/request_context.ts";
+import { ENVD_VERSION } from "./version.ts";
+
+/** Largest body of `/init`, in bytes. */
+const MAX_INIT_BODY = 4 * 1024 * 1024;
+/** Largest message of a call, in bytes: what is larger is streamed. */
+const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
+const TIMEOUT_HEADER = "connect-timeout-ms";
+
+/** What envd is made of. */
+export interface AppOptions {
+  /** Identity and defaults. */
+  state: GuestState;
+  /** Processes. */
+  manager: ProcessManager;
+  /** Clock, randomness and name of the machine. */
+  machine: Machine;
+}
+
+/** The handler for `Deno.serve`. */
+export function createApp(options: AppOptions): (request: Request) => Promise<Response> {
+  const { state, machine } = options;
+  const initializer = new Initializer(state, machine);
+  const metrics = new Metrics();
+  const rpc = connectHandler((router) => addServices(router, options), {
+    interceptors: [errorInterceptor],
+    readMaxBytes: MAX_MESSAGE_BYTES,
+  });
+
+  const route = async (request: Request, url: URL): Promise<Response> => {
+    switch (`${request.method} ${url.pathname}`) {
+      case "GET /health":
+        return new Response(null, { status: 204, headers: { "Cache-Control": "no-store" } });
+      case "POST /init": {
+        const text = await readText(request, MAX_INIT_BODY);
+        await initializer.apply(text, request.headers.get(TOKEN_HEADER));
+        return new Response(null, {
+          status: 204,
+          headers: { "Cache-Control": "no-store", "X-Envd-Version": ENVD_VERSION },
+        });
+      }
+      case "GET /metrics":
+        return Response.json(await metrics.read(Date.now()));
+      case "GET /envs":
+        return Response.json(state.envVars);
+      case "GET /files":
+        return await getFile(request, url, state);
+      case "POST /files":
+        return await postFiles(request, url, state);
+      case "POST /files/compose":
+        return await postCompose(request, state);
+      default:
+        return await rpc(withoutEndlessTimeout(request)) ?? notFound(url);
+    }
+  };
+
+  return async (request) => {
+    try {
+      const url = new URL(request.url);
+      if (request.method === "OPTIONS") return withCors(preflight(request));
+      await authorize(request, url, state, Date.now() / 1000);
+      return withCors(await route(request, url));
+    } catch (error) {
+      return withCors(errorResponse(error));
+    }
+  };
+}
+
+function addServices(router: ConnectRouter, { state, manager }: AppOptions): void {
+  router.service(Process, processService({ manager, state }));
+}
+
+/** A timeout of 0 or beyond what a timer can hold means none; Connect would take it as over at once. */
+function withoutEndlessTimeout(request: Request): Request {
+  const text = request.headers.get(TIMEOUT_HEADER);
+  if (text === null || (Number(text) > 0 && Number(text) <= MAX_TIMER_MS)) return request;
+  if (!/^\d+$/.test(text)) return request;
+  const headers = new Headers(request.headers);
+  headers.delete(TIMEOUT_HEADER);
+  return new Request(request, { headers });
+}
+
+const PATHS: ReadonlySet<string> = new Set([
+  "/health",
+  "/init",
+  "/metrics",
+  "/envs",
+  "/files",
+  "/files/compose",
+]);
+
+function notFound(url: URL): Response {
+  return errorResponse(
+    PATHS.has(url.pathname)
+      ? new WrennError("method_not_allowed", "Method is not allowed")
+      : new WrennError("not_found", "There is no such route"),
+  );
+}
