@@ -1,0 +1,107 @@
+/** Putting finished files into the data folder: whole or not at all, never in place. */
+import { dirname, join } from "node:path";
+import { exec } from "./exec.ts";
+import { exists, flush } from "./cache.ts";
+
+/** One file of a build and where it goes. */
+export interface Publication {
+  /** Finished file in the cache. Shared by a hard link where that is possible. */
+  readonly source: string;
+  /** Path in the data folder. */
+  readonly target: string;
+}
+
+/**
+ * Puts files into the data folder in the given order, each by rename, and then the manifest: a manifest never
+ * describes files that are not there yet. Machines that use an older file keep it.
+ */
+export async function publish(
+  files: readonly Publication[],
+  manifest: { readonly target: string; readonly value: unknown },
+): Promise<void> {
+  for (const { source, target } of files) {
+    await Deno.mkdir(dirname(target), { recursive: true, mode: 0o755 });
+    const temporary = temporaryName(target);
+    try {
+      await share(source, temporary);
+      await settle(temporary, target);
+    } catch (error) {
+      await Deno.remove(temporary).catch(ignoreMissing);
+      throw error;
+    }
+  }
+  await writeJson(manifest.target, manifest.value);
+}
+
+/** Writes a JSON file, mode 0644, by rename. */
+export async function writeJson(target: string, value: unknown): Promise<void> {
+  await Deno.mkdir(dirname(target), { recursive: true, mode: 0o755 });
+  const temporary = temporaryName(target);
+  try {
+    await Deno.writeTextFile(temporary, JSON.stringify(value, null, 2) + "\n", { mode: 0o644 });
+    await settle(temporary, target);
+  } catch (error) {
+    await Deno.remove(temporary).catch(ignoreMissing);
+    throw error;
+  }
+}
+
+/** Reads a JSON file; undefined when there is none or it is torn. */
+export async function readJson(path: string): Promise<unknown> {
+  try {
+    return JSON.parse(await Deno.readTextFile(path));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+/** Flushes a temporary file and gives it its name. */
+export async function settle(temporary: string, target: string): Promise<void> {
+  await flush(temporary);
+  await Deno.rename(temporary, target);
+  // Two hard links to one file: rename leaves both alone.
+  if (await exists(temporary)) await Deno.remove(temporary);
+  await flush(dirname(target));
+}
+
+/** Deletes what killed builders have left beside the images. The caller is the only builder. */
+export async function sweepTemporary(folder: string): Promise<void> {
+  try {
+    for await (const { name } of Deno.readDir(folder)) {
+      if (/^\..+\.tmp-[0-9a-f]{8}$/.test(name)) await Deno.remove(join(folder, name));
+    }
+  } catch (error) {
+    ignoreMissing(error);
+  }
+}
+
+/** A name beside `target` that no reader takes for a finished file. */
+export function temporaryName(target: string): string {
+  const random = crypto.getRandomValues(new Uint8Array(4)).toHex();
+  return join(dirname(target), `.${target.split("/").at(-1)}.tmp-${random}`);
+}
+
+/** Hard link; a sparse copy where the folders lie on different file systems. */
+async function share(source: string, target: string): Promise<void> {
+  try {
+    await Deno.link(source, target);
+  } catch {
+    await copySparse(source, target); // tells what is wrong, if something is
+  }
+}
+
+/** Copies a file with its holes and its mode, by reference where the file system can. */
+export async function copySparse(
+  source: string,
+  target: string,
+  signal?: AbortSignal,
+): Promise<void> {
+  await exec(["cp", "--reflink=auto", "--sparse=always", "--preserve=mode", source, target], {
+    signal,
+  });
+}
+
+function ignoreMissing(error: unknown): void {
+  if (!(error instanceof Deno.errors.NotFound)) throw error;
+}
