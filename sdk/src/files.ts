@@ -1,7 +1,7 @@
 /** Files of a sandbox. */
 import type { CallOptions } from "./config.ts";
 import type { Connection } from "./connection.ts";
-import { ConflictError, type NotFoundError, WrennError } from "./errors.ts";
+import { ConflictError, WrennError } from "./errors.ts";
 import { type FileInfo, readFileInfo } from "./file_info.ts";
 import { FileWatch, type WatchOptions } from "./watch.ts";
 
