@@ -6,17 +6,17 @@ export const AssertionError: typeof strict.AssertionError = strict.AssertionErro
 
 /** Fails unless `value` is truthy. */
 export function assert(value: unknown, message?: string): asserts value {
-  strict.ok(value, text(message));
+  strict.ok(value, message);
 }
 
 /** Deep, strict equality. */
 export function assertEquals<T>(actual: T, expected: T, message?: string): void {
-  strict.deepStrictEqual(actual, expected, text(message));
+  strict.deepStrictEqual(actual, expected, message);
 }
 
 /** Deep, strict inequality. */
 export function assertNotEquals<T>(actual: T, expected: T, message?: string): void {
-  strict.notDeepStrictEqual(actual, expected, text(message));
+  strict.notDeepStrictEqual(actual, expected, message);
 }
 
 /** Fails unless the text contains `expected`. */
@@ -26,7 +26,7 @@ export function assertStringIncludes(actual: string, expected: string, message?:
 
 /** Fails unless the text matches. */
 export function assertMatch(actual: string, expected: RegExp, message?: string): void {
-  strict.match(actual, expected, text(message));
+  strict.match(actual, expected, message);
 }
 
 /** Fails when `value` is null or undefined. */
@@ -81,9 +81,4 @@ export async function assertRejects<E extends Error = Error>(
 /** Fails always. */
 export function fail(message?: string): never {
   throw new AssertionError({ message: message ?? "Failed" });
-}
-
-/** `@types/node` and Deno's own types of node:assert differ about an undefined message; both take this. */
-function text(message: string | undefined): string {
-  return message as string;
 }
