@@ -76,7 +76,7 @@ export const SETTLE_MS = 5000;
 /** Activity that is older than this is worth a write. */
 const TOUCH_MS = 10_000;
 
-/** Decides all repairs for one host. `rows`: its rows that have not stopped, and the row of every listed id. */
+/** Decides all repairs for one host. `rows`: its rows that have not ended, and the row of every listed id. */
 export function planReconcile(rows: readonly KnownSandbox[], host: HostView): Repair[] {
   if (host.sandboxes === undefined) return [];
   const byId = new Map(rows.map((row) => [row.id, row]));

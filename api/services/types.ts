@@ -64,7 +64,7 @@ export interface SandboxRecord {
   readonly createdAt: Date;
   readonly startedAt: Date | undefined;
   readonly lastActiveAt: Date;
-  /** `lastActiveAt` + `timeoutSec`; undefined without a timeout and once stopped. */
+  /** `lastActiveAt` + `timeoutSec`; undefined without a timeout and when it does not run. */
   readonly expiresAt: Date | undefined;
   /** Why it stopped or failed. */
   readonly error: { readonly code: string; readonly message: string } | undefined;
