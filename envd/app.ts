@@ -2,19 +2,23 @@
 import type { ConnectRouter } from "@connectrpc/connect";
 import { connectHandler } from "@wrenn/common/connect_handler";
 import { WrennError } from "@wrenn/common/errors";
+import { Filesystem } from "@wrenn/proto/filesystem";
 import { Process } from "@wrenn/proto/process";
 import { authorize, TOKEN_HEADER } from "./init/auth.ts";
 import { Initializer } from "./init/init.ts";
 import type { GuestState } from "./init/state.ts";
 import type { Machine } from "./linux/machine.ts";
+import type { Users } from "./linux/users.ts";
 import type { ProcessManager } from "./process/manager.ts";
 import { getFile, postCompose, postFiles } from "./routes/files.ts";
 import { Metrics } from "./routes/metrics.ts";
 import { errorResponse, preflight, readText, withCors } from "./routes/respond.ts";
 import { errorInterceptor } from "./rpc/errors.ts";
+import { filesystemService } from "./rpc/filesystem_service.ts";
 import { processService } from "./rpc/process_service.ts";
 import { MAX_TIMER_MS } from "./rpc/request_context.ts";
 import { ENVD_VERSION } from "./version.ts";
+import type { Watchers } from "./watch/watchers.ts";
 
 /** Largest body of `/init`, in bytes. */
 const MAX_INIT_BODY = 4 * 1024 * 1024;
@@ -28,6 +32,10 @@ export interface AppOptions {
   state: GuestState;
   /** Processes. */
   manager: ProcessManager;
+  /** Users of the machine. */
+  users: Users;
+  /** Watches of directories. */
+  watchers: Watchers;
   /** Clock, randomness and name of the machine. */
   machine: Machine;
 }
@@ -81,8 +89,9 @@ export function createApp(options: AppOptions): (request: Request) => Promise<Re
   };
 }
 
-function addServices(router: ConnectRouter, { state, manager }: AppOptions): void {
-  router.service(Process, processService({ manager, state }));
+function addServices(router: ConnectRouter, options: AppOptions): void {
+  router.service(Process, processService(options));
+  router.service(Filesystem, filesystemService(options));
 }
 
 /** A timeout of 0 or beyond what a timer can hold means none; Connect would take it as over at once. */

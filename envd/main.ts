@@ -5,9 +5,11 @@ import { parseFlags } from "./config.ts";
 import { GuestState } from "./init/state.ts";
 import { systemMachine } from "./linux/machine.ts";
 import { Users } from "./linux/users.ts";
+import { PortMirror } from "./ports/port_mirror.ts";
 import { ProcessManager } from "./process/manager.ts";
 import { startOnPty } from "./pty/pty_backend.ts";
 import { ENVD_VERSION } from "./version.ts";
+import { Watchers } from "./watch/watchers.ts";
 
 const config = parseFlags(Deno.args);
 configureLog();
@@ -16,13 +18,23 @@ const log = logger("envd");
 const users = new Users();
 const state = new GuestState(users, config.awaitInit);
 const manager = new ProcessManager({ state, users, path: Deno.env.get("PATH"), startOnPty });
+const watchers = new Watchers();
 
 const server = Deno.serve({
   hostname: config.host,
   port: config.port,
   onListen: ({ hostname, port }) =>
     log.info("Listening", { hostname, port, version: ENVD_VERSION, pid: Deno.pid }),
-}, createApp({ state, manager, machine: systemMachine }));
+}, createApp({ state, manager, users, watchers, machine: systemMachine }));
+
+if (PortMirror.hasAddress(config.mirrorAddress)) {
+  const mirror = new PortMirror({
+    address: config.mirrorAddress,
+    excluded: new Set([server.addr.port]),
+    busy: () => manager.active,
+  });
+  void mirror.start();
+}
 
 const stop = async (): Promise<void> => {
   log.info("Stopping");

@@ -17,6 +17,7 @@ import { findProgram, type LaunchSpec } from "./spawn.ts";
 
 /** How long the end of a process is told to those who come late, in milliseconds. */
 const KEEP_ENDED_MS = 30_000;
+const ACTIVE_MS = 60_000;
 const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /** A request to start a process. */
@@ -57,6 +58,7 @@ export class ProcessManager implements AsyncDisposable {
   readonly #path: string;
   readonly #startOnPty: ProcessManagerOptions["startOnPty"];
   readonly #running: Map<number, ManagedProcess> = new Map();
+  #lastStart = performance.now();
   readonly #ended: Map<number, { process: ManagedProcess; timer: ReturnType<typeof setTimeout> }> =
     new Map();
 
@@ -83,11 +85,17 @@ export class ProcessManager implements AsyncDisposable {
       : startOnPipes(launch, spec.stdin);
     const process = new ManagedProcess(backend, spec.config, spec.tag);
     const output = process.subscribe();
+    this.#lastStart = performance.now();
     this.#forget(process.pid);
     this.#running.set(process.pid, process);
     if (spec.deadlineMs > 0) process.killAfter(spec.deadlineMs);
     void process.ended.then(() => this.#keepEnded(process));
     return { process, output };
+  }
+
+  /** True while something runs, and for a minute after the last start: daemons outlive their starter. */
+  get active(): boolean {
+    return this.#running.size > 0 || performance.now() - this.#lastStart < ACTIVE_MS;
   }
 
   /** Processes that run. */
