@@ -1,0 +1,123 @@
+/** The agent's environment, one field per variable. */
+import { z } from "zod";
+import { type ListenAddress, listenAddress, loadConfig } from "@wrenn/common";
+
+/** Slots of this agent, both ends included. */
+export interface SlotRange {
+  readonly first: number;
+  readonly last: number;
+}
+
+/** Validated configuration of the agent. */
+export interface AgentConfig {
+  readonly dataDir: string;
+  readonly runDir: string;
+  readonly listen: ListenAddress;
+  readonly secret: string;
+  readonly slots: SlotRange;
+  readonly dns: readonly string[];
+  readonly accelerator: "auto" | "kvm" | "tcg";
+  readonly qemuBin: string;
+  readonly maxSandboxes: number;
+  readonly startConcurrency: number;
+  /** Undefined = 30 s with KVM, 60 s without. */
+  readonly guestTimeoutSec: number | undefined;
+  readonly memoryOvercommit: number;
+  readonly memoryReserveMb: number;
+  readonly diskReserveMb: number;
+  readonly logLevel: "debug" | "info" | "warning" | "error";
+}
+
+const number = (min: number, max: number, fallback: number): z.ZodType<number> =>
+  z.string().regex(/^\d+$/, "must be a whole number").transform(Number)
+    .pipe(z.number().min(min).max(max)).default(fallback);
+
+const absolutePath = z.string().startsWith("/", "must be an absolute path");
+const ipv4 = z.ipv4("must be a list of IPv4 addresses with commas between");
+
+const slotRange = z.string().transform((text, ctx): SlotRange => {
+  const [, first, last] = /^(\d{1,5})-(\d{1,5})$/.exec(text)?.map(Number) ?? [];
+  if (first === undefined || last === undefined || first < 1 || last > 65534 || first > last) {
+    ctx.addIssue({ code: "custom", message: "must be 'first-last' within 1-65534" });
+    return z.NEVER;
+  }
+  return { first, last };
+});
+
+const nameServers = z.string().transform((text) => text.split(",").map((part) => part.trim()))
+  .pipe(z.array(ipv4).min(1).max(3, "must name at most three servers"));
+
+/** Every variable that the agent reads. */
+function schema(cores: number) {
+  return z.object({
+    /** Kernels, images, disks and the host's id. One agent per folder. */
+    WRENN_DATA_DIR: absolutePath.default("/var/lib/wrenn"),
+    /** Sockets and logs of running sandboxes; may lie in memory. */
+    WRENN_RUN_DIR: absolutePath.default("/run/wrenn"),
+    /** Where the service is served: `host:port` or `unix:/path`. */
+    WRENN_AGENT_LISTEN: listenAddress.default({
+      transport: "tcp",
+      hostname: "127.0.0.1",
+      port: 7070,
+    }),
+    /** Secret that every caller shows as a bearer token. */
+    WRENN_AGENT_SECRET: z.string({ error: "must be set" })
+      .min(16, "must have at least 16 characters")
+      .regex(/^[\x21-\x7e]+$/, "must be printable ASCII without spaces"),
+    /** Network slots of this agent; agents on one machine take disjoint ranges. */
+    WRENN_SLOTS: slotRange.default({ first: 1, last: 65534 }),
+    /** Name servers of the guests. */
+    WRENN_DNS: nameServers.default(["1.1.1.1", "8.8.8.8"]),
+    /** What runs guests: `auto` proves KVM by starting a guest with it. */
+    WRENN_ACCEL: z.enum(["auto", "kvm", "tcg"], "must be 'auto', 'kvm' or 'tcg'").default("auto"),
+    /** QEMU's binary. */
+    WRENN_QEMU_BIN: z.string().default("qemu-system-x86_64"),
+    /** Sandboxes at once. */
+    WRENN_MAX_SANDBOXES: number(1, 65534, 200),
+    /** Machines that boot at once; the others wait in order. */
+    WRENN_START_CONCURRENCY: number(1, 1000, Math.max(2, cores)),
+    /** Seconds from boot to the answer of the guest's agent; 0 = 30 with KVM, 60 without. */
+    WRENN_GUEST_TIMEOUT_SEC: number(0, 3600, 0),
+    /** Guest memory that may be promised, in percent of the host's. */
+    WRENN_MEMORY_OVERCOMMIT_PERCENT: number(10, 10_000, 200),
+    /** Memory that sandboxes leave free, MiB. */
+    WRENN_MEMORY_RESERVE_MB: number(0, 1 << 24, 256),
+    /** Disk space that sandboxes leave free, MiB. */
+    WRENN_DISK_RESERVE_MB: number(0, 1 << 30, 512),
+    /** Least severe level that is logged. */
+    WRENN_LOG_LEVEL: z.enum(
+      ["debug", "info", "warning", "error"],
+      "must be 'debug', 'info', 'warning' or 'error'",
+    ).default("info"),
+  });
+}
+
+/**
+ * Reads the agent's configuration.
+ *
+ * @param env Environment. @param cores Processors of the host.
+ * @throws {ConfigError} With a sentence for each wrong variable.
+ */
+export function loadAgentConfig(
+  env: Record<string, string | undefined>,
+  cores: number,
+): AgentConfig {
+  const given = loadConfig(schema(cores), env);
+  return {
+    dataDir: given.WRENN_DATA_DIR,
+    runDir: given.WRENN_RUN_DIR,
+    listen: given.WRENN_AGENT_LISTEN,
+    secret: given.WRENN_AGENT_SECRET,
+    slots: given.WRENN_SLOTS,
+    dns: given.WRENN_DNS,
+    accelerator: given.WRENN_ACCEL,
+    qemuBin: given.WRENN_QEMU_BIN,
+    maxSandboxes: given.WRENN_MAX_SANDBOXES,
+    startConcurrency: given.WRENN_START_CONCURRENCY,
+    guestTimeoutSec: given.WRENN_GUEST_TIMEOUT_SEC || undefined,
+    memoryOvercommit: given.WRENN_MEMORY_OVERCOMMIT_PERCENT / 100,
+    memoryReserveMb: given.WRENN_MEMORY_RESERVE_MB,
+    diskReserveMb: given.WRENN_DISK_RESERVE_MB,
+    logLevel: given.WRENN_LOG_LEVEL,
+  };
+}

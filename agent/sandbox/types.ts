@@ -1,0 +1,46 @@
+/** A sandbox as the agent knows it. */
+import type { SandboxId } from "@wrenn/common";
+import type { SandboxState } from "../core/sandbox_state.ts";
+import type { NetworkPolicy } from "../network/slots.ts";
+
+/** What a sandbox was asked to be. */
+export interface SandboxSpec {
+  readonly template: string;
+  readonly vcpus: number;
+  readonly memoryMb: number;
+  /** 0 = the template's own size; the real one once the disk exists. */
+  readonly diskMb: number;
+  /** Idle lifetime, seconds; 0 = none. */
+  readonly timeoutSec: number;
+  readonly onTimeout: "destroy" | "pause";
+  readonly env: Readonly<Record<string, string>>;
+  readonly network: NetworkPolicy;
+}
+
+/** A create request: who the sandbox is and what it shall be. */
+export interface SandboxOrder {
+  readonly id: SandboxId;
+  /** One per start. */
+  readonly executionId: string;
+  readonly spec: SandboxSpec;
+}
+
+/** Why a sandbox stopped or failed: a Wrenn error code or `timeout`, and a sentence. */
+export interface EndReason {
+  readonly code: string;
+  readonly message: string;
+}
+
+/** A sandbox at one moment. Times are wall-clock milliseconds. */
+export interface SandboxInfo {
+  readonly id: SandboxId;
+  readonly executionId: string;
+  readonly state: SandboxState;
+  readonly spec: SandboxSpec;
+  /** Address at which the host reaches the guest; empty before it has one. */
+  readonly hostIp: string;
+  readonly createdAt: number;
+  readonly startedAt: number | undefined;
+  readonly lastActiveAt: number;
+  readonly reason: EndReason | undefined;
+}
