@@ -59,7 +59,9 @@ export class NetnsSlots implements NetworkSlots {
     await this.#shell("echo 1 > /proc/sys/net/ipv4/ip_forward");
     await this.#run(["nft", "-f", "-"], { stdin: hostRuleset(this.#table) });
     await this.#sweep();
-    await this.#reportConflicts();
+    await this.#reportConflicts().catch((error) =>
+      this.#log.warn("Cannot look for other firewalls and routes on this host", { error })
+    );
   }
 
   /** {@inheritDoc NetworkSlots.claim} */

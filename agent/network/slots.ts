@@ -39,14 +39,19 @@ export interface NetworkSlots {
   /** Prepares the host: forwarding, the nftables table, removal of slots that a dead agent left. */
   start(): Promise<void>;
   /**
-   * Claims a free slot and builds it. On failure nothing is left.
+   * Claims a free slot and builds it. On failure nothing is left. The host reaches the guest; the guest
+   * reaches nothing until {@linkcode NetworkSlots.applyPolicy}.
    *
    * @throws {WrennError} `capacity_exhausted`
    */
   claim(): Promise<Slot>;
-  /** Puts a policy in force, replacing the one before, atomically. */
+  /**
+   * Puts a policy in force, replacing the one before, atomically. Connections that it forbids end.
+   *
+   * @throws {WrennError} `invalid_request` for what is not an IPv4 address or CIDR; the policy before stays
+   */
   applyPolicy(slot: Slot, policy: NetworkPolicy): Promise<void>;
-  /** Removes a slot. Idempotent. */
+  /** Removes a slot. Idempotent, also when another sandbox has its index by then. */
   release(slot: Slot): Promise<void>;
   /** Slots in use. */
   inUse(): number;

@@ -69,13 +69,13 @@ export class Lab implements AsyncDisposable {
     return (await this.runIn(short)(["sh", "-euc", script])).stdout;
   }
 
-  /** The host with its uplink, and the internet with a public server, private networks and IPv6. */
+  /** The host with its uplink of a smaller MTU, and the internet with a public server, private networks and IPv6. */
   async world(): Promise<void> {
     await this.namespace("host");
     await this.namespace("inet");
     await this.shell(
       "host",
-      "ip link add up0 mtu 1400 type veth peer name eth0 mtu 1400 netns " + this.name("inet"),
+      "ip link add up0 mtu 1400 type veth peer name eth0 netns " + this.name("inet"),
     );
     await this.shell(
       "host",
