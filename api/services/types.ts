@@ -46,6 +46,12 @@ export interface CreateSandbox {
   readonly network: NetworkOptions;
 }
 
+/** How to create. */
+export interface CreateOptions {
+  /** A request that is repeated with the same key makes one sandbox. At most 255 characters. */
+  readonly idempotencyKey?: string;
+}
+
 /** A sandbox as the control plane knows it. */
 export interface SandboxRecord {
   readonly id: SandboxId;
@@ -105,7 +111,7 @@ export interface OpenSandbox {
  */
 export interface SandboxService {
   /** Answers when the sandbox runs. Throws also `template_not_found`, `capacity_exhausted`. */
-  create(who: Principal, request: CreateSandbox): Promise<SandboxRecord>;
+  create(who: Principal, request: CreateSandbox, options?: CreateOptions): Promise<SandboxRecord>;
   list(who: Principal, query: ListSandboxes): Promise<SandboxPage>;
   get(who: Principal, id: SandboxId): Promise<SandboxRecord>;
   /** Idempotent for a sandbox that has stopped: it answers without error. */
