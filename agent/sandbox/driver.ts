@@ -244,7 +244,7 @@ export class SandboxDriver {
     const began = parts.clock.monotonic();
     try {
       this.#started = await startSandbox(parts, order, this.#giveUp.signal);
-      void this.#started.vm.exited.then((info) => this.#enqueue({ kind: "exited", info }));
+      void this.#started.vm.exited.then((info) => void this.#enqueue({ kind: "exited", info }));
       this.#startedAt = parts.clock.now();
       this.#diskMb = this.#started.disk.sizeMb;
       this.#touch();

@@ -12,7 +12,7 @@ import type { EndReason, SandboxInfo, SandboxOrder } from "./types.ts";
 export interface ManagerOptions {
   readonly parts: HostParts;
   readonly limits: CapacityLimits;
-  readonly figures: () => Promise<HostFigures>;
+  readonly figures: () => HostFigures;
 }
 
 /** What one sandbox uses. */
@@ -59,12 +59,7 @@ export class SandboxManager {
    * @throws {WrennError} `conflict`, `capacity_exhausted`, `no_space`, `template_not_found`, `guest_unavailable`.
    */
   async create(order: SandboxOrder): Promise<SandboxInfo> {
-    let box = this.#known(order);
-    if (box === undefined) {
-      const figures = await this.#options.figures();
-      // Another request may have created it while the figures were read.
-      box = this.#known(order) ?? this.#add(order, figures);
-    }
+    const box = this.#known(order) ?? this.#add(order);
     await box.ready;
     return box.info;
   }
@@ -139,7 +134,7 @@ export class SandboxManager {
         return [];
       }
     }));
-    const host = await figures();
+    const host = figures();
     const inState = (state: string): number =>
       live.filter((box) => box.info.state === state).length;
     return {
@@ -172,13 +167,13 @@ export class SandboxManager {
     throw new WrennError(admission.code, `Sandbox '${order.id}' ${admission.reason}`);
   }
 
-  #add(order: SandboxOrder, figures: HostFigures): SandboxDriver {
+  #add(order: SandboxOrder): SandboxDriver {
     if (this.#stopping) throw new WrennError("unavailable", "Host agent stops");
     const live = this.#live();
     const memory = (of: readonly SandboxDriver[]): number =>
       of.reduce((sum, box) => sum + box.info.spec.memoryMb, 0);
     const refusal = refuseCapacity(order.spec.memoryMb, {
-      ...figures,
+      ...this.#options.figures(),
       live: live.length,
       promisedMb: memory(live),
       startingMb: memory(live.filter((box) => box.info.state === "starting")),
