@@ -1,0 +1,55 @@
+/**
+ * Starts QEMU as root in a jail. A chain of small programs, each replaced by the next, so that one process
+ * id leads from the shell to QEMU: redirections and cgroup, network namespace, own mount, IPC and UTS
+ * namespace, limits. QEMU then opens its files, takes an empty folder as its root and drops to the VM's uid.
+ */
+
+/** What the jail needs to know. */
+export interface Jail {
+  /** Name of the network namespace. */
+  readonly namespace: string;
+  /** File that takes what QEMU prints. */
+  readonly log: string;
+  /** Folder of the cgroup to join. */
+  readonly cgroup?: string;
+}
+
+/** Killed before the agent and the host's services when memory runs out. */
+const OOM_SCORE_ADJ = 600;
+const MAX_FILES = 1024;
+const MAX_THREADS = 256;
+
+const SCRIPT = `exec </dev/null >>"$1" 2>&1
+umask 077
+echo ${OOM_SCORE_ADJ} >/proc/self/oom_score_adj
+if [ -n "$2" ]; then echo 0 >"$2/cgroup.procs"; fi
+shift 2
+exec "$@"`;
+
+/** The arguments of `/bin/sh` that start `qemu` in the jail. */
+export function jailArgs(jail: Jail, qemu: readonly string[]): string[] {
+  return [
+    ["-euc", SCRIPT, "wrenn-vmm", jail.log, jail.cgroup ?? ""],
+    ["nsenter", `--net=/run/netns/${jail.namespace}`, "--"],
+    ["unshare", "--mount", "--ipc", "--uts", "--propagation", "private", "--"],
+    ["prlimit", "--core=0", `--nofile=${MAX_FILES}`, `--nproc=${MAX_THREADS}`, "--"],
+    qemu,
+  ].flat();
+}
+
+/**
+ * Starts QEMU in the jail, in a session of its own: it outlives the agent, and no signal to the agent's
+ * group reaches it.
+ */
+export function launch(jail: Jail, qemu: readonly string[]): Deno.ChildProcess {
+  return new Deno.Command("/bin/sh", {
+    args: jailArgs(jail, qemu),
+    cwd: "/",
+    clearEnv: true,
+    env: { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" },
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+    detached: true,
+  }).spawn();
+}
