@@ -4,7 +4,7 @@
  * @module
  */
 export { type Database } from "./db/database.ts";
-export { openDatabase, type PgOptions } from "./db/pg_database.ts";
+export { bootstrapKey } from "./db/keys.ts";
 export {
   migrateDown,
   migrateReset,
@@ -12,4 +12,4 @@ export {
   MigrationError,
   migrationStatus,
 } from "./db/migrate.ts";
-export { bootstrapKey } from "./db/keys.ts";
+export { openDatabase, type PgOptions } from "./db/pg_database.ts";
