@@ -30,21 +30,26 @@ export interface RootfsStore {
    * @throws {WrennError} `template_not_found`
    */
   acquireBase(template: string): Promise<Base>;
-  /** Gives a reference back. */
+  /** Gives a reference back. The object is the reference: giving the same one back again does nothing. */
   releaseBase(base: Base): void;
   /** References held on a template's base. */
   references(template: string): number;
   /**
-   * Creates the layer of a sandbox over a base. `sizeMb` 0 means the base's size.
+   * Creates the layer of a sandbox over a base that is held. `sizeMb` 0 means the base's size. The layer
+   * keeps its content when the template is replaced later. On failure nothing is left.
    *
    * @throws {WrennError} `invalid_request` when smaller than the base, `no_space`, `already_exists`
    */
   overlay(sandboxId: string, base: Base, sizeMb: number): Promise<BlockDevice>;
   /** Deletes a sandbox's layer. Idempotent. */
   remove(sandboxId: string): Promise<void>;
-  /** Bytes on the host that a sandbox's layer takes, in MiB. */
+  /**
+   * Bytes on the host that a sandbox's layer takes, in MiB.
+   *
+   * @throws {WrennError} `sandbox_not_found` when it has no layer
+   */
   usedMb(sandboxId: string): Promise<number>;
-  /** Templates on this host, by name. */
+  /** Usable templates on this host, by name. None of them is held. */
   templates(): Promise<Base[]>;
   /** Deletes every layer but those of the given sandboxes. Returns how many. */
   sweep(keep: ReadonlySet<string>): Promise<number>;
