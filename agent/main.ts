@@ -1,0 +1,157 @@
+/**
+ * Host agent: wiring only. Configuration, then what a dead agent left, then the service, then signals.
+ *
+ * SIGTERM and SIGINT end every sandbox and remove all that the agent made on the host: a sandbox does not outlive
+ * its agent, which could not take it over again.
+ */
+import { join } from "node:path";
+import {
+  CleanupStack,
+  ConfigError,
+  configureLog,
+  delay,
+  logger,
+  runCommand,
+  systemClock,
+} from "@wrenn/common";
+import { type AgentConfig, loadAgentConfig } from "./config.ts";
+import { Guest } from "./guest/guest.ts";
+import { NetnsSlots } from "./network/netns_slots.ts";
+import { Qcow2Store } from "./rootfs/qcow2_store.ts";
+import { startServer } from "./rpc/server.ts";
+import { readHostFigures } from "./sandbox/host_figures.ts";
+import { SandboxManager } from "./sandbox/manager.ts";
+import { startReaper } from "./sandbox/reaper.ts";
+import { StartGate } from "./sandbox/start_gate.ts";
+import { loadHostId, lockDataDir, sweep } from "./sandbox/sweep.ts";
+import { AGENT_VERSION } from "./version.ts";
+import { QemuDriver } from "./vmm/qemu/driver.ts";
+
+const ENVD_PORT = 49983;
+/** sysexits.h: the configuration is wrong, starting again will not help. */
+const EXIT_CONFIG = 78;
+const STOP_LIMIT_MS = 10_000;
+/** Calls that do not end with their sandbox are cut off after this. */
+const DRAIN_MS = 7_000;
+const GUEST_TIMEOUT_MS = { kvm: 30_000, tcg: 60_000 } as const;
+
+const log = logger("agent");
+
+/** Starts everything; running the stack stops it in the opposite order. */
+async function start(config: AgentConfig): Promise<CleanupStack> {
+  const undo = new CleanupStack();
+  try {
+    await build(config, undo);
+    return undo;
+  } catch (error) {
+    await undo.run();
+    throw error;
+  }
+}
+
+async function build(config: AgentConfig, undo: CleanupStack): Promise<void> {
+  const { dataDir, runDir } = config;
+  await Deno.mkdir(dataDir, { recursive: true });
+  await Deno.mkdir(runDir, { recursive: true });
+  const lock = await lockDataDir(dataDir);
+  undo.add(() => lock[Symbol.dispose](), "lock");
+  const hostId = await loadHostId(dataDir);
+  const kernel = await required(join(dataDir, "kernels", "vmlinux"));
+  const initrd = await required(join(dataDir, "kernels", "initrd.img"));
+
+  const rootfs = new Qcow2Store({ dataDir, reserveMb: config.diskReserveMb });
+  const slots = new NetnsSlots({ range: config.slots, run: runCommand });
+  const vmm = await QemuDriver.open({
+    dataDir,
+    kernel,
+    initrd,
+    accelerator: config.accelerator,
+    qemuBin: config.qemuBin,
+  });
+  undo.add(() => slots.stop(), "network");
+  await sweep({ vmm, slots, rootfs, runDir });
+
+  const guestTimeoutMs = config.guestTimeoutSec === undefined
+    ? GUEST_TIMEOUT_MS[vmm.accelerator]
+    : config.guestTimeoutSec * 1000;
+  const figures = (): ReturnType<typeof readHostFigures> => readHostFigures(dataDir);
+  const manager = new SandboxManager({
+    parts: {
+      vmm,
+      slots,
+      rootfs,
+      gate: new StartGate(config.startConcurrency),
+      clock: systemClock,
+      connectGuest: (slot) => new Guest(`http://${slot.hostIp}:${ENVD_PORT}`),
+      settings: { kernel, initrd, runDir, dns: config.dns, guestTimeoutMs },
+    },
+    limits: config,
+    figures,
+  });
+  const server = await startServer({
+    listen: config.listen,
+    secret: config.secret,
+    manager,
+    host: {
+      hostId,
+      version: AGENT_VERSION,
+      cpus: navigator.hardwareConcurrency,
+      memoryMb: figures().memoryTotalMb,
+      vmm,
+      rootfs,
+    },
+  });
+  const reaper = startReaper(manager, systemClock);
+  undo.add(async () => {
+    reaper[Symbol.dispose]();
+    // Calls end with their sandboxes, so the two wait for each other.
+    await Promise.all([manager.stop(), server.stop(DRAIN_MS)]);
+  }, "sandboxes and service");
+  log.info("Agent is ready", { hostId, vmm: vmm.version, accelerator: vmm.accelerator });
+}
+
+async function required(path: string): Promise<string> {
+  try {
+    await Deno.stat(path);
+    return path;
+  } catch (cause) {
+    throw new ConfigError(
+      `Wrong configuration: WRENN_DATA_DIR: no '${path}', build it with 'deno task images build'`,
+      { cause },
+    );
+  }
+}
+
+async function stop(running: CleanupStack): Promise<void> {
+  const late = new AbortController();
+  const limit = delay(STOP_LIMIT_MS, late.signal).then(() => {
+    throw new Error(`Agent did not stop within ${STOP_LIMIT_MS / 1000} s`);
+  });
+  limit.catch(() => {});
+  try {
+    await Promise.race([running.run(), limit]);
+  } finally {
+    late.abort();
+  }
+}
+
+if (import.meta.main) {
+  configureLog();
+  try {
+    const config = loadAgentConfig(Deno.env.toObject(), navigator.hardwareConcurrency);
+    configureLog(config.logLevel);
+    const signalled = Promise.withResolvers<string>();
+    for (const signal of ["SIGTERM", "SIGINT"] as const) {
+      Deno.addSignalListener(signal, () => signalled.resolve(signal));
+    }
+    const running = await start(config);
+    log.info("Agent stops on {signal}", { signal: await signalled.promise });
+    await stop(running);
+    log.info("Agent has stopped");
+    Deno.exit(0);
+  } catch (error) {
+    const wrong = error instanceof ConfigError;
+    log.fatal(wrong ? error.message : "Agent failed", { error });
+    Deno.exit(wrong ? EXIT_CONFIG : 1);
+  }
+}
