@@ -132,7 +132,7 @@ export class QemuDriver implements VmmDriver {
     const early: QmpEvent[] = [];
     let sink = (event: QmpEvent): void => void early.push(event);
     const qmp = await connect(files.qmp, child, (event) => sink(event));
-    undo.add(() => qmp.close(), "control connection");
+    undo.add(() => qmp[Symbol.asyncDispose](), "control connection");
     await checkRunning(qmp);
     const { vmId, sandboxId } = spec;
     const vm = new QemuVm({ vmId, sandboxId, child, qmp, files, cleanUp: () => cleanUp.run() });

@@ -1,7 +1,7 @@
 /**
  * Starts QEMU as root in a jail. A chain of small programs, each replaced by the next, so that one process
  * id leads from the shell to QEMU: redirections and cgroup, network namespace, own mount, IPC and UTS
- * namespace, limits. QEMU then opens its files, takes an empty folder as its root and drops to the VM's uid.
+ * namespace, capabilities, limits. QEMU then opens its files, takes an empty folder as its root and drops to the VM's uid.
  */
 
 /** What the jail needs to know. */
@@ -19,6 +19,12 @@ const OOM_SCORE_ADJ = 600;
 const MAX_FILES = 1024;
 const MAX_THREADS = 256;
 
+/**
+ * What QEMU may do until it drops to the VM's uid: change root folder and identity, open files of any owner.
+ * Without CAP_NET_ADMIN it attaches to the slot's TAP and cannot make one of its own where that is missing.
+ */
+const CAPABILITIES = "+setuid,+setgid,+sys_chroot,+dac_override";
+
 const SCRIPT = `exec </dev/null >>"$1" 2>&1
 umask 077
 echo ${OOM_SCORE_ADJ} >/proc/self/oom_score_adj
@@ -32,6 +38,10 @@ export function jailArgs(jail: Jail, qemu: readonly string[]): string[] {
     ["-euc", SCRIPT, "wrenn-vmm", jail.log, jail.cgroup ?? ""],
     ["nsenter", `--net=/run/netns/${jail.namespace}`, "--"],
     ["unshare", "--mount", "--ipc", "--uts", "--propagation", "private", "--"],
+    [
+      ...["setpriv", "--no-new-privs", "--inh-caps=-all", `--bounding-set=-all,${CAPABILITIES}`],
+      "--",
+    ],
     ["prlimit", "--core=0", `--nofile=${MAX_FILES}`, `--nproc=${MAX_THREADS}`, "--"],
     qemu,
   ].flat();

@@ -8,7 +8,7 @@ import type { QmpClient, QmpEvent } from "./qmp.ts";
 import { fileTail, lastLines } from "./tail.ts";
 
 const log = logger("agent", "vmm");
-const TAIL_LINES = 20;
+const TAIL_LINES = 40;
 /** A process whose control socket does not answer is killed after this time. */
 const QUIT_MS = 1000;
 const CONSOLE_MS = 500;
@@ -143,7 +143,7 @@ export class QemuVm implements Vm {
     const status = await child.status;
     this.#ended = true;
     clearInterval(this.#logTimer);
-    qmp.close();
+    await qmp[Symbol.asyncDispose]();
     let tail = lastLines(this.#console, TAIL_LINES);
     try {
       tail = [await fileTail(files.log, TAIL_LINES), tail].filter((t) => t !== "").join("\n");

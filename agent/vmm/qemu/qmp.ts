@@ -61,7 +61,7 @@ const DEFAULT_TIMEOUT_MS = 5000;
 const DEFAULT_MAX_LINE = 1 << 20;
 
 /** A connection on which commands may be sent. QEMU serves one at a time on a socket. */
-export class QmpClient implements Disposable {
+export class QmpClient implements AsyncDisposable {
   readonly #conn: Deno.UnixConn;
   readonly #onEvent: (event: QmpEvent) => void;
   readonly #waiting = new Map<number, PromiseWithResolvers<unknown>>();
@@ -96,12 +96,12 @@ export class QmpClient implements Disposable {
       await client.execute("qmp_capabilities", {}, limits);
       return client;
     } catch (error) {
-      client.close();
+      await client[Symbol.asyncDispose]();
       throw error;
     }
   }
 
-  /** Settles with the reason when the connection has ended. */
+  /** Settles with the reason when the connection has ended and nothing of it is under way. */
   get closed(): Promise<QmpError> {
     return this.#closed.promise;
   }
@@ -134,9 +134,10 @@ export class QmpClient implements Disposable {
     this.#fail(new QmpError("closed", "The connection to QEMU was closed"));
   }
 
-  /** Same as {@linkcode close}. */
-  [Symbol.dispose](): void {
+  /** Closes and waits until nothing is under way. */
+  async [Symbol.asyncDispose](): Promise<void> {
     this.close();
+    await this.#closed.promise;
   }
 
   #write(text: string): void {
@@ -161,6 +162,8 @@ export class QmpClient implements Disposable {
         this.#fail(new QmpError("protocol", "QEMU sent a line that is too long", { cause }));
       } else this.#fail(lost(cause));
     }
+    await this.#writes;
+    this.#closed.resolve(this.#failure ?? lost(undefined));
   }
 
   #take(got: Message): void {
@@ -184,7 +187,6 @@ export class QmpClient implements Disposable {
     this.#conn.close();
     this.#greeting.reject(error);
     for (const answer of this.#waiting.values()) answer.reject(error);
-    this.#closed.resolve(error);
   }
 }
 

@@ -76,7 +76,7 @@ Deno.test("QmpClient pairs answers with commands by id, whatever their order", a
     held.push(`{"return": {"did": "${execute}"}, "id": ${id}}\r\n`);
     return held.length === 2 ? held.reverse().join("") : undefined;
   });
-  using client = await QmpClient.connect(qemu.path);
+  await using client = await QmpClient.connect(qemu.path);
   const both = await Promise.all([client.execute("stop"), client.execute("cont")]);
   assertEquals(both, [{ did: "stop" }, { did: "cont" }]);
 });
@@ -87,7 +87,7 @@ Deno.test("QmpClient sends arguments and hands QEMU's refusal on", async () => {
       JSON.stringify(`no ${JSON.stringify(command.arguments)}`)
     }}, "id": ${command.id}}\r\n`
   );
-  using client = await QmpClient.connect(qemu.path);
+  await using client = await QmpClient.connect(qemu.path);
   const error = await assertRejects(() => client.execute("eject", { id: "a" }), QmpError);
   assertEquals(error.failure, "command");
   assertEquals(error.message, 'GenericError: no {"id":"a"}');
@@ -98,7 +98,9 @@ Deno.test("QmpClient delivers events in order, between answers", async () => {
   await using qemu = new FakeQemu(({ id }) =>
     `{"event": "STOP"}\r\n{"return": {}, "id": ${id}}\r\n{"event": "SHUTDOWN", "data": {"guest": true}}\r\n`
   );
-  using client = await QmpClient.connect(qemu.path, { onEvent: (event) => events.push(event) });
+  await using client = await QmpClient.connect(qemu.path, {
+    onEvent: (event) => events.push(event),
+  });
   await client.execute("stop");
   await client.execute("query-status");
   assertEquals(events.slice(0, 3), [
@@ -113,7 +115,7 @@ Deno.test("QmpClient fails every command under way when the socket is lost", asy
     if (execute === "quit") qemu.hangUp();
     return undefined;
   });
-  using client = await QmpClient.connect(qemu.path);
+  await using client = await QmpClient.connect(qemu.path);
   const both = await Promise.all([
     failure(client.execute("query-status")),
     failure(client.execute("quit")),
@@ -129,14 +131,14 @@ Deno.test("QmpClient.execute() gives up after its time and ignores the late answ
       ? undefined
       : `{"return": {}, "id": ${id - 1}}\r\n{"return": 1, "id": ${id}}\r\n`
   );
-  using client = await QmpClient.connect(qemu.path);
+  await using client = await QmpClient.connect(qemu.path);
   assertEquals(await failure(client.execute("stop", {}, { timeoutMs: 5 })), "timeout");
   assertEquals(await client.execute("cont"), 1);
 });
 
 Deno.test("QmpClient.execute() stops waiting when aborted", async () => {
   await using qemu = new FakeQemu(() => undefined);
-  using client = await QmpClient.connect(qemu.path);
+  await using client = await QmpClient.connect(qemu.path);
   const control = new AbortController();
   const waiting = client.execute("stop", {}, { signal: control.signal });
   control.abort(new RangeError("Enough"));
@@ -152,7 +154,7 @@ Deno.test("QmpClient ends the connection on lines that are no QMP, nameless or t
   ];
   for (const [text, options] of bad) {
     await using qemu = new FakeQemu(() => text);
-    using client = await QmpClient.connect(qemu.path, options);
+    await using client = await QmpClient.connect(qemu.path, options);
     assertEquals(await failure(client.execute("stop")), "protocol", text.slice(0, 50));
   }
 });

@@ -1,0 +1,127 @@
+/** What every VMM driver must do, as tests with real virtual machines. */
+import { hasCode, type WrennError } from "@wrenn/common";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import type { BootSpec, VmmDriver } from "./driver.ts";
+import { answers, filesIn, processesWith, VmHost } from "./testing/vm_host.ts";
+
+/** What differs between drivers. */
+export interface DriverUnderTest {
+  /** Shows in the tests' names. */
+  readonly name: string;
+  /** Opens the driver on a host. */
+  open(host: VmHost): Promise<VmmDriver>;
+  /** Starts a program that boots the machine with this driver and then waits; tells the VMM's process id. */
+  bootElsewhere(host: VmHost, spec: BootSpec): Promise<{ agent: Deno.ChildProcess; pid: number }>;
+}
+
+/** Registers the tests of the contract. Root, the network and images are needed. */
+export function driverContract(subject: DriverUnderTest): void {
+  const test = (what: string, body: (driver: VmmDriver, host: VmHost) => Promise<void>): void => {
+    Deno.test(`${subject.name} ${what}`, async () => {
+      await using host = await VmHost.open();
+      await body(await subject.open(host), host);
+    });
+  };
+
+  test("boots, pauses, resumes and kills a guest and leaves nothing", async (driver, host) => {
+    const spec = await host.spec();
+    const vm = await driver.boot(spec);
+    assertEquals(vm.vmId, spec.vmId);
+    assert(await answers(spec), "the guest answers");
+    const { cpuMs, memoryRssMb } = await vm.stats();
+    assert(cpuMs > 100 && memoryRssMb > 32, `${cpuMs} ms, ${memoryRssMb} MiB`);
+
+    await Promise.all([vm.pause(), vm.pause()]);
+    await vm.pause();
+    const frozen = (await vm.stats()).cpuMs;
+    assertEquals(await answers(spec, 1000), false, "a paused guest is silent");
+    assert((await vm.stats()).cpuMs - frozen < 500, "its vCPUs stand still");
+    await vm.resume();
+    await vm.resume();
+    assert(await answers(spec), "it answers again");
+
+    await Promise.all([vm.kill(), vm.kill()]);
+    await vm.kill();
+    await vm.exited;
+    assertEquals(await processesWith(spec.runDir), []);
+    assertEquals((await filesIn(spec.runDir)).filter((name) => !name.endsWith(".log")), []);
+    assertEquals((await vm.stats()).memoryRssMb, 0);
+    assert(hasCode(await vm.pause().catch((e) => e), "sandbox_not_running"));
+    assert(hasCode(await vm.resume().catch((e) => e), "sandbox_not_running"));
+  });
+
+  test("kills a paused guest", async (driver, host) => {
+    const spec = await host.spec();
+    const vm = await driver.boot(spec);
+    await vm.pause();
+    await vm.kill();
+    assertEquals(await processesWith(spec.runDir), []);
+  });
+
+  test("notices that the VMM was killed from outside", async (driver, host) => {
+    const vm = await driver.boot(await host.spec());
+    Deno.kill(vm.pid, "SIGKILL");
+    const { code, signal } = await vm.exited;
+    assertEquals([code, signal], [undefined, "SIGKILL"]);
+    await vm.kill();
+  });
+
+  test("notices that the guest ended by itself and keeps its last words", async (driver, host) => {
+    // A kernel without a first process panics.
+    const spec = await host.spec({ initArgs: ["rdinit=/nonexistent", "root=/dev/nonexistent"] });
+    const { code, tail } = await (await driver.boot(spec)).exited;
+    assertEquals(code, 0);
+    assert(tail.includes("Kernel panic"), tail);
+    assertEquals(await processesWith(spec.runDir), []);
+  });
+
+  test("leaves nothing when a boot fails", async (driver, host) => {
+    const good = await host.spec();
+    const slot = good.slot;
+    const wrong: Record<string, Partial<BootSpec>> = {
+      "no kernel": { kernel: "/nonexistent/vmlinux" },
+      "a kernel that is none": { kernel: "/etc/passwd" },
+      "no initramfs": { initrd: "/nonexistent/initrd.img" },
+      "no disk": { disk: { ...good.disk, path: "/nonexistent/disk.qcow2" } },
+      "a disk of another format": { disk: { ...good.disk, path: good.kernel } },
+      "no TAP": { slot: { ...slot, tap: "tap7" } },
+      "no namespace": { slot: { ...slot, namespace: "ns-nonexistent" } },
+      "no run folder": { runDir: `${host.runRoot}/nonexistent` },
+      "no memory": { memoryMb: 1 << 30 },
+      "a kernel parameter that is two": { initArgs: ["a b"] },
+    };
+    for (const [what, change] of Object.entries(wrong)) {
+      const failed = await driver.boot({ ...good, ...change }).then(() => undefined, (e) => e);
+      assert(hasCode(failed, "internal"), what);
+      assertEquals(failed.message, "Cannot start the virtual machine", what);
+      assertEquals(await processesWith(host.runRoot), [], what);
+      assertEquals(await filesIn(good.runDir), [], what);
+    }
+    await Deno.chmod(good.runDir, 0o755);
+    const error: WrennError = await assertRejects(() => driver.boot(good)) as WrennError;
+    assert(String(error.cause).includes("QEMU") || error.code === "internal");
+    await Deno.chmod(good.runDir, 0o700);
+    const vm = await driver.boot(good);
+    await vm.kill();
+  });
+
+  test("sweeps what a dead agent left and nothing else", async (driver, host) => {
+    const [left, other] = [await host.spec(), await host.spec()];
+    const elsewhere = `${host.runRoot}2`;
+    await Deno.mkdir(elsewhere, { mode: 0o700 });
+    const runDir = `${elsewhere}/${other.sandboxId}`;
+    await Deno.mkdir(runDir, { mode: 0o700 });
+    const survivor = await driver.boot({ ...other, runDir });
+    const { agent, pid } = await subject.bootElsewhere(host, left);
+    agent.kill("SIGKILL");
+    await agent.status;
+    assert((await processesWith(left.runDir)).includes(pid), "the VM outlives its agent");
+
+    assertEquals(await driver.sweep(host.runRoot), 1);
+    assertEquals(await processesWith(left.runDir), []);
+    assertEquals(await driver.sweep(host.runRoot), 0);
+    assert((await processesWith(runDir)).includes(survivor.pid), "a neighbour's VM lives on");
+    await survivor.resume();
+    await survivor.kill();
+  });
+}

@@ -1,0 +1,115 @@
+/** What tests of a VMM driver need of a host: images, slots, disks, run folders. Leaves nothing behind. */
+import { CleanupStack, newExecutionId, newSandboxId, runCommand } from "@wrenn/common";
+import { defaultCacheDir, ensureImages } from "../../../tasks/images/mod.ts";
+import { NetnsSlots } from "../../network/netns_slots.ts";
+import { Qcow2Store } from "../../rootfs/qcow2_store.ts";
+import type { BootSpec } from "../driver.ts";
+
+/** Indexes for slots that tests of VMMs make. */
+export const TEST_SLOTS = { first: 62000, last: 62009 };
+
+/** A host with one image and a run root of its own. */
+export class VmHost implements AsyncDisposable {
+  /** Folder with kernels and images. */
+  readonly dataDir: string;
+  /** Folder of the run folders. */
+  readonly runRoot: string;
+  readonly #undo: CleanupStack;
+  readonly #slots: NetnsSlots;
+  readonly #disks: Qcow2Store;
+
+  private constructor(dataDir: string, runRoot: string, undo: CleanupStack) {
+    this.dataDir = dataDir;
+    this.runRoot = runRoot;
+    this.#undo = undo;
+    this.#slots = new NetnsSlots({ range: TEST_SLOTS, run: runCommand });
+    this.#disks = new Qcow2Store({ dataDir });
+  }
+
+  /** Makes the folders, brings in kernel and image, prepares the network. */
+  static async open(template: string = "minimal"): Promise<VmHost> {
+    const undo = new CleanupStack();
+    try {
+      const root = await Deno.makeTempDir({ prefix: "wrenn-vmm-" });
+      undo.add(() => Deno.remove(root, { recursive: true }), "test folder");
+      const dataDir = Deno.env.get("WRENN_TEST_DATA_DIR") || `${root}/data`;
+      await ensureImages({ dataDir, cacheDir: defaultCacheDir(), names: [template] });
+      await Deno.mkdir(`${root}/run`, { mode: 0o700 });
+      const host = new VmHost(dataDir, `${root}/run`, undo);
+      await host.#slots.start();
+      undo.add(() => host.#slots.stop(), "slots");
+      return host;
+    } catch (error) {
+      await undo.run();
+      throw error;
+    }
+  }
+
+  /** A machine that can be booted, with parts replaced by those given. */
+  async spec(change: Partial<BootSpec> = {}, template: string = "minimal"): Promise<BootSpec> {
+    const sandboxId = newSandboxId();
+    const slot = await this.#slots.claim();
+    await this.#slots.applyPolicy(slot, { internet: false, allowOut: [], denyOut: [] });
+    const base = await this.#disks.acquireBase(template);
+    const disk = await this.#disks.overlay(sandboxId, base, 0);
+    this.#undo.add(async () => {
+      await this.#disks.remove(sandboxId);
+      this.#disks.releaseBase(base);
+    }, "disk");
+    const runDir = `${this.runRoot}/${sandboxId}`;
+    await Deno.mkdir(runDir, { mode: 0o700 });
+    return {
+      vmId: newExecutionId(),
+      sandboxId,
+      vcpus: 1,
+      memoryMb: 512,
+      disk,
+      slot,
+      kernel: `${this.dataDir}/kernels/vmlinux`,
+      initrd: `${this.dataDir}/kernels/initrd.img`,
+      initArgs: [
+        `wrenn.hostname=${sandboxId}`,
+        `wrenn.ip=${slot.guestIp}/30`,
+        `wrenn.gw=${slot.gatewayIp}`,
+        "wrenn.dns=1.1.1.1",
+      ],
+      runDir,
+      uid: 300000 + slot.index,
+      ...change,
+    };
+  }
+
+  /** Removes slots, disks and folders. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#undo.run();
+  }
+}
+
+/** True when the guest's envd answers; gives up after `timeoutMs`. */
+export async function answers(spec: BootSpec, timeoutMs: number = 60_000): Promise<boolean> {
+  const giveUp = AbortSignal.timeout(timeoutMs);
+  // A connection of its own for every question: none is left open to a guest that is gone.
+  using client = Deno.createHttpClient({ poolMaxIdlePerHost: 0 });
+  while (!giveUp.aborted) {
+    try {
+      const signal = AbortSignal.any([giveUp, AbortSignal.timeout(2000)]);
+      const response = await fetch(`http://${spec.slot.hostIp}:49983/health`, { client, signal });
+      await response.body?.cancel();
+      return response.ok;
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+  return false;
+}
+
+/** Names of the files in a folder, sorted. */
+export async function filesIn(path: string): Promise<string[]> {
+  return (await Array.fromAsync(Deno.readDir(path), (entry) => entry.name)).sort();
+}
+
+/** Process ids whose command line has this text. */
+export async function processesWith(text: string): Promise<number[]> {
+  const found = await runCommand(["pgrep", "-f", "--", text], { allowFailure: true });
+  return found.stdout.split("\n").filter((line) => line !== "").map(Number);
+}
