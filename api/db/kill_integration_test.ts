@@ -177,3 +177,20 @@ Deno.test("query() answers unavailable when there is no server", async () => {
   const error = await assertRejects(() => db.query("SELECT 1"));
   assert(hasCode(error, "unavailable"));
 });
+
+Deno.test("connections killed again and again under load: idempotent statements all answer", () =>
+  withPool(async (db, database) => {
+    let done = false;
+    const load = Array.from({ length: 10 }, async () => {
+      while (!done) await db.query("SELECT 1", [], { idempotent: true });
+    });
+    for (let i = 0; i < 20; i++) {
+      await delay(10);
+      await database.killBackends();
+      // Every attempt of a statement may meet a kill; between two rounds it must get through.
+      await db.query("SELECT 1", [], { idempotent: true });
+    }
+    done = true;
+    await Promise.all(load);
+    await assertHealthy(db);
+  }));

@@ -41,6 +41,10 @@ class PgDatabase implements Database {
       // The server ends slow statements itself; this is for a server that does not answer at all.
       query_timeout: statementTimeoutMs + 5000,
     });
+    // A connection may die between being lent and being used; without a listener that would end the process.
+    this.#pool.on("connect", (client) => {
+      client.on("error", (error) => this.#log.debug("Connection lost", { error }));
+    });
     // An idle connection that the server ends is reported here and leaves the pool by itself.
     this.#pool.on("error", (error) => this.#log.info("Idle connection lost", { error }));
   }

@@ -1,5 +1,5 @@
 /** The control plane's inside on a real database, with hosts in memory: for tests of services and reconciler. */
-import { logger, type SandboxId, systemClock } from "@wrenn/common";
+import { type Clock, logger, type SandboxId, systemClock } from "@wrenn/common";
 import { freshDatabase, type TestDatabase, type TestServer } from "../../tasks/postgres/testing.ts";
 import type { Database } from "../db/database.ts";
 import { openDatabase } from "../db/pg_database.ts";
@@ -24,6 +24,8 @@ export class TestPlatform implements AsyncDisposable {
   readonly database: TestDatabase;
   /** The host. */
   readonly agent: FakeAgent;
+  /** Milliseconds by which the replicas' monotonic clock is ahead. */
+  ahead: number = 0;
   /** The next create is performed by the host, but its answer never comes. */
   loseNextCreate: boolean = false;
 
@@ -46,7 +48,10 @@ export class TestPlatform implements AsyncDisposable {
   async replica(): Promise<Replica> {
     const db = openDatabase(this.database.url);
     const endpoint = { address: "memory", client: this.#client(), close: () => {} };
-    const clock = systemClock;
+    const clock: Clock = {
+      now: systemClock.now,
+      monotonic: () => systemClock.monotonic() + this.ahead,
+    };
     const log = logger("test");
     const hosts = new HostRegistry({ endpoints: [endpoint], db, clock, log, heartbeatMs: 1000 });
     const reconciler = new Reconciler({ db, hosts, clock, log });
