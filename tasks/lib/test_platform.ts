@@ -34,6 +34,7 @@ export async function startTestPlatform(say: (line: string) => void): Promise<Te
   const stop = async (): Promise<void> => {
     if (!ended) child.kill("SIGINT");
     const { code } = await deadline(status, STOP_TIMEOUT_MS, "The platform did not end on Ctrl-C");
+    await keepLogs(join(dataDir, "logs"), say);
     await Deno.remove(dataDir, { recursive: true });
     if (code !== 0) throw new Error(`Platform ended with exit code ${code}`);
   };
@@ -59,6 +60,18 @@ export async function startTestPlatform(say: (line: string) => void): Promise<Te
       throw new Error("Cannot start the platform: see its output above");
     }
     await delay(200);
+  }
+}
+
+/** Keeps the parts' logs in the repository's `.dev` and tells how many errors they hold. */
+async function keepLogs(logs: string, say: (line: string) => void): Promise<void> {
+  const kept = join(repoRoot(), ".dev", "e2e-logs");
+  await Deno.mkdir(kept, { recursive: true });
+  for (const name of ["agent.log", "api.log"]) {
+    const text = await Deno.readTextFile(join(logs, name)).catch(() => "");
+    await Deno.writeTextFile(join(kept, name), text);
+    const errors = text.split("\n").filter((line) => line.includes('"level":"ERROR"')).length;
+    say(`${join(kept, name)}: ${errors} errors logged`);
   }
 }
 
