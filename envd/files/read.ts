@@ -7,6 +7,9 @@ const PIECE_BYTES = 256 * 1024;
 /** First piece of a file that says it is empty: virtual files (procfs, sysfs) do. */
 const PROBE_BYTES = 64 * 1024;
 
+/** Virtual files that call themselves regular and wait for what the kernel may say some day. */
+const ENDLESS = /^\/proc\/kmsg$|\/trace_pipe(_raw)?$/;
+
 /** A regular file that was opened. */
 export interface OpenFile {
   /** Handle; {@linkcode fileBody} closes it. */
@@ -31,6 +34,9 @@ export async function openFile(path: string): Promise<OpenFile> {
     // Looked at before it is opened: opening a pipe waits for its other end.
     if (!info.isFile) {
       throw new WrennError("invalid_path", `path '${path}' is not a regular file`);
+    }
+    if (info.size === 0 && ENDLESS.test(await Deno.realPath(path))) {
+      throw new WrennError("invalid_path", `path '${path}' has no end`);
     }
     const file = await Deno.open(path);
     try {

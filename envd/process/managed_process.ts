@@ -63,6 +63,9 @@ export class ManagedProcess {
   readonly tag: string | undefined;
   /** Resolves with the end, after all output was handed out. */
   readonly ended: Promise<ExitReport>;
+  /** Resolves when nobody holds its output any more: descendants may live longer. */
+  readonly released: Promise<void>;
+  readonly #readers: Set<ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>> = new Set();
   readonly #backend: ProcessBackend;
   readonly #broadcast: Broadcast<ProcessOutput> = new Broadcast();
   readonly #drain: DrainWatch = new DrainWatch();
@@ -77,7 +80,14 @@ export class ManagedProcess {
     this.#backend = backend;
     this.config = config;
     this.tag = tag;
-    this.ended = Promise.resolve().then(() => this.#run());
+    const begun = Promise.resolve().then(() => {
+      const pumps = backend.outputs.map(({ kind, stream }) => this.#pump(kind, stream));
+      return { pumped: Promise.all(pumps) };
+    });
+    this.ended = begun.then(({ pumped }) => this.#run(pumped));
+    this.released = begun.then(async ({ pumped }) => {
+      await pumped;
+    });
   }
 
   /** Process id. */
@@ -105,6 +115,12 @@ export class ManagedProcess {
     if (this.#report) return;
     clearTimeout(this.#deadline);
     this.#deadline = setTimeout(() => this.kill(), ms);
+  }
+
+  /** Closes the output that descendants still hold: they get a broken pipe when they write. */
+  async abandon(): Promise<void> {
+    await Promise.all([...this.#readers].map((reader) => reader.cancel()));
+    await this.released;
   }
 
   /** Kills the process group. */
@@ -183,13 +199,12 @@ export class ManagedProcess {
     }
   }
 
-  async #run(): Promise<ExitReport> {
-    const pumps = this.#backend.outputs.map(({ kind, stream }) => this.#pump(kind, stream));
+  async #run(pumped: Promise<unknown>): Promise<ExitReport> {
     const result = await this.#backend.exited.catch((error: unknown): WaitResult => {
       logger("envd", "process").error("Cannot wait for a process", { pid: this.pid, error });
       return { signal: SIGKILL };
     });
-    await this.#drain.afterExit(Promise.all(pumps));
+    await this.#drain.afterExit(pumped);
     clearTimeout(this.#deadline);
     const report = exitReport(result);
     this.#report = report;
@@ -206,6 +221,7 @@ export class ManagedProcess {
   async #pump(kind: OutputKind, stream: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<void> {
     const source = this.#drain.source();
     const reader = stream.getReader();
+    this.#readers.add(reader);
     try {
       while (true) {
         source.waiting = true;
@@ -219,6 +235,7 @@ export class ManagedProcess {
       logger("envd", "process").warn("Cannot read output", { pid: this.pid, kind, error });
     } finally {
       source.finished = true;
+      this.#readers.delete(reader);
     }
   }
 }

@@ -58,6 +58,8 @@ export class ProcessManager implements AsyncDisposable {
   readonly #path: string;
   readonly #startOnPty: ProcessManagerOptions["startOnPty"];
   readonly #running: Map<number, ManagedProcess> = new Map();
+  /** Everything whose output somebody holds, the ended included. */
+  readonly #unreleased: Set<ManagedProcess> = new Set();
   #lastStart = performance.now();
   readonly #ended: Map<number, { process: ManagedProcess; timer: ReturnType<typeof setTimeout> }> =
     new Map();
@@ -89,7 +91,9 @@ export class ProcessManager implements AsyncDisposable {
     this.#forget(process.pid);
     this.#running.set(process.pid, process);
     if (spec.deadlineMs > 0) process.killAfter(spec.deadlineMs);
+    this.#unreleased.add(process);
     void process.ended.then(() => this.#keepEnded(process));
+    void process.released.then(() => this.#unreleased.delete(process));
     return { process, output };
   }
 
@@ -138,6 +142,7 @@ export class ProcessManager implements AsyncDisposable {
       if (!process.report) process.kill();
     }
     await Promise.all(running.map((process) => process.ended));
+    await Promise.all([...this.#unreleased].map((process) => process.abandon()));
     for (const pid of [...this.#ended.keys()]) this.#forget(pid);
   }
 

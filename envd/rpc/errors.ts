@@ -8,6 +8,9 @@ import { fileError } from "../files/file_error.ts";
 /** The ConnectError for anything thrown. E2B's clients expect an unknown user to be `unauthenticated`. */
 export function wireError(error: unknown): ConnectError {
   if (error instanceof ConnectError) return error;
+  if (error instanceof DOMException && error.name === "AbortError") {
+    return new ConnectError("The client went away", Code.Canceled, { [CODE_HEADER]: "canceled" });
+  }
   const known = fileError(error);
   if (known.code === "invalid_user") {
     return new ConnectError(known.message, Code.Unauthenticated, { [CODE_HEADER]: known.code });
