@@ -1,11 +1,18 @@
-# Runs the guest agent, and ends the machine with it. The loader and libraries are Wrenn's own, so that an
-# image without a C library will do.
+# Runs the guest agent, and ends the machine with it; with the argument `exec` it is replaced by the agent (the
+# image builder fills envd's cache that way). The loader and libraries are Wrenn's own, so that an image without a
+# C library will do.
 W=/opt/wrenn
-env -i \
+set -- "$1" env -i \
   PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-  HOME=/root LANG=C.UTF-8 DENO_DIR=/run/wrenn-deno DENO_NO_UPDATE_CHECK=1 NO_COLOR=1 \
+  HOME=/root LANG=C.UTF-8 DENO_DIR="$W/cache" DENO_NO_UPDATE_CHECK=1 NO_COLOR=1 \
   "$W/lib/ld-linux-x86-64.so.2" --library-path "$W/lib" "$W/deno" run -A --quiet --no-config --no-lock \
-  --no-prompt --cached-only --unstable-no-legacy-abort "$W/envd.js" --await-init </dev/null
+  --no-prompt --cached-only --unstable-no-legacy-abort "$W/envd.js" --await-init
+if [ "$1" = exec ]; then
+  shift
+  exec "$@" </dev/null
+fi
+shift
+"$@" </dev/null
 echo "wrenn: envd has ended with exit code $?"
 sync
 reboot -f # QEMU runs with -no-reboot

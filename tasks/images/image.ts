@@ -4,6 +4,7 @@ import { z } from "zod";
 import { repoRoot } from "../lib/shell.ts";
 import { makeBusyboxTree } from "./busybox_tree.ts";
 import type { BuildCache } from "./cache.ts";
+import { codeCacheFiles } from "./code_cache.ts";
 import { contentKey } from "./core/content_key.ts";
 import { parseRecipe, type Recipe } from "./core/recipe.ts";
 import { makeDebianTree } from "./debian_tree.ts";
@@ -93,7 +94,8 @@ export async function imageEntry(
       await using work = await cache.temporary();
       const path = join(made, DISK);
       await copySparse(rootfs.path, path, options.signal);
-      await replaceFolder(path, RUNTIME_FOLDER, runtime.files, work.path, options.signal);
+      const files = [...runtime.files, ...await codeCacheFiles(cache, runtime, options)];
+      await replaceFolder(path, RUNTIME_FOLDER, files, work.path, options.signal);
       await Deno.chmod(path, 0o444);
       const manifest: ImageManifest = {
         name: recipe.name,
@@ -115,16 +117,19 @@ export async function imageEntry(
 
 /** Writes a new runtime into a copy of an image. */
 export async function refreshImage(
+  cache: BuildCache,
   image: string,
   target: string,
   manifest: ImageManifest,
   runtime: Runtime,
-  work: string,
-  signal: AbortSignal | undefined,
+  options: ImageBuildOptions,
 ): Promise<ImageManifest> {
-  await copySparse(image, target, signal);
+  const files = [...runtime.files, ...await codeCacheFiles(cache, runtime, options)];
+  options.progress(`${manifest.name}: writing envd into a copy of the image`);
+  await using work = await cache.temporary();
+  await copySparse(image, target, options.signal);
   await Deno.chmod(target, 0o644);
-  await replaceFolder(target, RUNTIME_FOLDER, runtime.files, work, signal);
+  await replaceFolder(target, RUNTIME_FOLDER, files, work.path, options.signal);
   await Deno.chmod(target, 0o444);
   return {
     ...manifest,

@@ -100,7 +100,7 @@ export async function updateImage(
   name: string,
   options: BuildOptions,
 ): Promise<BuildResult<ImageManifest>> {
-  const { dataDir, progress = () => {}, signal } = options;
+  const { dataDir } = options;
   using cache = await openCache(options);
   const current = await readManifest(dataDir, name);
   if (current === undefined) {
@@ -108,12 +108,10 @@ export async function updateImage(
   }
   await using runtime = await assembleRuntime(cache, { ...common(options), fresh: false });
   if (current.runtime_hash === runtime.hash) return { manifest: current, changed: false };
-  progress(`${name}: writing envd into a copy of the image`);
   const target = imagePath(dataDir, name);
   const copy = temporaryName(target);
-  await using work = await cache.temporary();
   try {
-    const manifest = await refreshImage(target, copy, current, runtime, work.path, signal);
+    const manifest = await refreshImage(cache, target, copy, current, runtime, common(options));
     await settle(copy, target);
     await writeJson(manifestPath(dataDir, name), manifest);
     return { manifest, changed: true };
@@ -157,6 +155,7 @@ async function putImage(
     current.runtime_hash === runtime.hash;
   if (current && isCurrent && !options.fresh) return { manifest: current, changed: false };
   const built = await imageEntry(cache, recipe, runtime, common(options));
+  await cache.keep("envd", KEPT_IMAGES);
   await cache.keep(`image-${name}`, KEPT_IMAGES);
   await cache.keep(`rootfs-${name}`, KEPT_BASES);
   await publish([{ source: built.path, target }], {
