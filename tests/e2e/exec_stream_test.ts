@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { CommandExitError, InvalidRequestError } from "@wrenn/sdk";
+import { CommandExitError, InvalidRequestError, WrennError } from "@wrenn/sdk";
 import { rawSocket } from "./lib/socket.ts";
-import { sharedSandbox } from "./lib/sandbox.ts";
+import { createSandbox, sharedSandbox } from "./lib/sandbox.ts";
 import { until } from "./lib/wait.ts";
 
 const sandbox = sharedSandbox();
@@ -104,6 +104,33 @@ Deno.test("A command whose client leaves is killed", async () => {
     const { stdout } = await commands.run(["ps", "-eo", "args"], { user: "root" });
     return stdout.includes("sleep 779") ? undefined : true;
   });
+});
+
+Deno.test("Destroying a sandbox ends what streams from it", async () => {
+  const other = await createSandbox({ template: "minimal" });
+  try {
+    const sleep = await other.commands.run(["sleep", "600"], { background: true });
+    const watch = await other.files.watch("/tmp");
+    const pty = await other.pty.create({ command: ["sleep", "600"] });
+    const ends = Promise.allSettled([
+      sleep.wait(),
+      pty.wait(),
+      (async () => {
+        for await (const _ of watch);
+        throw new Error("The watch ended without a reason");
+      })(),
+    ]);
+    await other.destroy();
+    const codes = (await ends).map((end) =>
+      end.status === "rejected" && end.reason instanceof WrennError ? end.reason.code : end
+    );
+    for (const code of codes) {
+      const said = ["sandbox_not_running", "guest_unavailable", "sandbox_not_found", "canceled"];
+      assert(typeof code === "string" && said.includes(code), String(code));
+    }
+  } finally {
+    await other.destroy();
+  }
 });
 
 Deno.test("A command that does not exist is an error before its start", async () => {

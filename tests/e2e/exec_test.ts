@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { CommandExitError, InvalidRequestError, NotFoundError, TimeoutError } from "@wrenn/sdk";
+import { CommandExitError, InvalidRequestError, TimeoutError } from "@wrenn/sdk";
 import { assertError, callJson } from "./lib/http.ts";
 import { sharedSandbox } from "./lib/sandbox.ts";
 import { until } from "./lib/wait.ts";
@@ -52,7 +52,7 @@ Deno.test("exec obeys cwd, env and user", async () => {
 
 Deno.test("exec kills at the time limit, and what the command started with it", async () => {
   const error = await assertRejects(
-    () => run("echo begun; sleep 777 & sleep 777", { timeoutMs: 1000 }),
+    () => run("echo begun; sleep 777 & sleep 777", { timeoutMs: 2000 }),
     TimeoutError,
   );
   assertEquals([error.code, error.result?.stdout], ["command_timeout", "begun\n"]);
@@ -72,15 +72,15 @@ Deno.test("exec refuses what cannot run with a code", async () => {
   const cases: [string, Record<string, unknown>][] = [
     ["command_not_found", { cmd: "no-such-program" }],
     ["invalid_user", { cmd: "true", user: "nobody-here" }],
-    ["file_not_found", { cmd: "true", cwd: "/no/such/folder" }],
+    ["invalid_path", { cmd: "true", cwd: "/no/such/folder" }],
+    ["invalid_path", { cmd: "true", cwd: "/etc/passwd" }],
     ["invalid_request", { cmd: "" }],
   ];
   for (const [code, body] of cases) {
     const answer = await callJson("POST", `/v1/sandboxes/${sandbox().id}/exec`, body);
-    assertError(answer, code === "file_not_found" ? 404 : 400, code);
+    assertError(answer, 400, code);
   }
   await assertRejects(() => run(["no-such-program"]), InvalidRequestError, "no-such-program");
-  await assertRejects(() => run("true", { cwd: "/no/such/folder" }), NotFoundError);
 });
 
 Deno.test("exec carries a megabyte each way, and cuts output at its limit", async () => {
@@ -100,7 +100,7 @@ Deno.test("twenty commands run at once", async () => {
 
 async function running(command: string): Promise<boolean> {
   const { stdout } = await run(["ps", "-eo", "args"], { user: "root" });
-  return stdout.split("\n").includes(command);
+  return stdout.split("\n").some((line) => line === command || line.endsWith(`/${command}`));
 }
 
 async function gone(command: string): Promise<void> {
