@@ -10,6 +10,8 @@ import { startTestPlatform } from "./lib/test_platform.ts";
 import { fail, repoRoot, say } from "./lib/shell.ts";
 
 const LAYERS = ["check", "unit", "integration", "e2e"] as const;
+/** A layer that takes longer than this hangs. */
+const LAYER_LIMIT_MS = 25 * 60_000;
 type Layer = typeof LAYERS[number];
 
 const asked = Deno.args.filter((a): a is Layer => LAYERS.includes(a as Layer));
@@ -79,23 +81,27 @@ function judge(name: string, ok: boolean): void {
 }
 
 async function deno(args: readonly string[], env: Record<string, string> = {}): Promise<boolean> {
+  const limit = AbortSignal.timeout(LAYER_LIMIT_MS);
   const child = new Deno.Command(Deno.execPath(), {
     args: [...args],
     cwd: root,
     env,
     stdin: "null",
+    signal: limit,
   });
-  return (await child.spawn().status).success;
+  const { success } = await child.spawn().status;
+  if (limit.aborted) say(`Ended after ${LAYER_LIMIT_MS / 60_000} minutes: a test hangs`);
+  return success;
 }
 
-/** Test files outside `tests/`: those that need root and VMs, or the others. */
+/** Test files outside `tests/e2e`: those that need root and VMs, or the others. */
 async function testFiles(integration: boolean): Promise<string[]> {
   const files: string[] = [];
   const walk = async (folder: string): Promise<void> => {
     for await (const entry of Deno.readDir(join(root, folder))) {
       const path = folder === "" ? entry.name : `${folder}/${entry.name}`;
       if (
-        entry.isDirectory && !["tests", "node_modules", "dist"].includes(path) &&
+        entry.isDirectory && !["tests/e2e", "node_modules", "dist"].includes(path) &&
         !entry.name.startsWith(".")
       ) {
         await walk(path);
