@@ -4,7 +4,7 @@ import {
   type ConnectRouterOptions,
   createConnectRouter,
 } from "@connectrpc/connect";
-import { createFetchHandler } from "@connectrpc/connect/protocol";
+import type { UniversalHandler, UniversalServerResponse } from "@connectrpc/connect/protocol";
 
 /** Answers a request that belongs to a service, or returns undefined. */
 export type RpcHandler = (request: Request) => Promise<Response> | undefined;
@@ -12,7 +12,7 @@ export type RpcHandler = (request: Request) => Promise<Response> | undefined;
 /**
  * Builds the handler. Requests are told apart by path, so it can stand beside other routes.
  *
- * `httpVersion: "2"` lets bidirectional streams run over HTTP/1.1, which Deno carries full-duplex.
+ * Bidirectional streams run over HTTP/1.1 too, which Deno carries full-duplex.
  */
 export function connectHandler(
   routes: (router: ConnectRouter) => void,
@@ -20,8 +20,75 @@ export function connectHandler(
 ): RpcHandler {
   const router = createConnectRouter({ grpc: false, grpcWeb: false, ...options });
   routes(router);
-  const byPath = new Map(
-    router.handlers.map((h) => [h.requestPath, createFetchHandler(h, { httpVersion: "2" })]),
-  );
-  return (request) => byPath.get(new URL(request.url).pathname)?.(request);
+  const byPath = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+  return (request) => {
+    const handler = byPath.get(new URL(request.url).pathname);
+    return handler && answer(handler, request);
+  };
+}
+
+/**
+ * Connect's own fetch adapter leaves a request half read when a handler ends early, and its sender blocks for
+ * ever. Here what is left of the request ends with the response.
+ */
+async function answer(handler: UniversalHandler, request: Request): Promise<Response> {
+  const reader = request.body?.getReader();
+  const dropRest = (): void => {
+    // A request that broke is at its end all the same.
+    reader?.cancel().catch(() => {});
+  };
+  try {
+    const response = await handler({
+      // With "1.1" Connect would refuse bidirectional streams.
+      httpVersion: "2",
+      method: request.method,
+      url: request.url,
+      header: request.headers,
+      body: chunks(reader),
+      signal: request.signal,
+    });
+    return new Response(bodyOf(response, dropRest), {
+      status: response.status ?? 200,
+      headers: response.header ?? {},
+    });
+  } catch (error) {
+    dropRest();
+    throw error;
+  }
+}
+
+async function* chunks(
+  reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>> | undefined,
+): AsyncGenerator<Uint8Array<ArrayBuffer>, void, undefined> {
+  if (!reader) return;
+  for (let r = await reader.read(); !r.done; r = await reader.read()) yield r.value;
+}
+
+function bodyOf(
+  { body }: UniversalServerResponse,
+  ended: () => void,
+): ReadableStream<Uint8Array<ArrayBuffer>> | null {
+  if (body === undefined) {
+    ended();
+    return null;
+  }
+  const iterator = body[Symbol.asyncIterator]();
+  return new ReadableStream({
+    async pull(controller) {
+      try {
+        const { done, value } = await iterator.next();
+        if (!done) return controller.enqueue(value as Uint8Array<ArrayBuffer>);
+        ended();
+        controller.close();
+      } catch (error) {
+        ended();
+        controller.error(error);
+      }
+    },
+    async cancel(reason) {
+      ended();
+      // A generator that does not catch what is thrown into it throws it back.
+      await iterator.throw?.(reason).catch(() => {});
+    },
+  });
 }

@@ -3,6 +3,7 @@ import type { Interceptor, Transport } from "@connectrpc/connect";
 import { createFetchClient } from "@connectrpc/connect/protocol";
 import { createTransport } from "@connectrpc/connect/protocol-connect";
 import { createConnectTransport } from "@connectrpc/connect-web";
+import { abortableFetch } from "./abortable_fetch.ts";
 
 /** Options of {@linkcode denoTransport}. */
 export interface DenoTransportOptions {
@@ -24,7 +25,7 @@ export function denoTransport(options: DenoTransportOptions): Transport {
   const { baseUrl, client, interceptors = [], json = false } = options;
   const viaClient =
     ((input: RequestInfo | URL, init?: RequestInit) =>
-      fetch(input, { ...init, ...(client ? { client } : {}) })) as typeof fetch;
+      abortableFetch(input, { ...init, ...(client ? { client } : {}) })) as typeof fetch;
   const simple = createConnectTransport({
     baseUrl,
     useBinaryFormat: !json,

@@ -3,6 +3,7 @@
  *
  * @module
  */
+export * from "./abortable_fetch.ts";
 export * from "./cleanup.ts";
 export * from "./clock.ts";
 export * from "./command.ts";
