@@ -4,7 +4,7 @@ import { createFetchClient } from "@connectrpc/connect/protocol";
 import { createTransport } from "@connectrpc/connect/protocol-connect";
 import { Process } from "@wrenn/proto/process";
 import { Filesystem } from "@wrenn/proto/filesystem";
-import type { WrennError } from "@wrenn/common";
+import { abortableFetch, type WrennError } from "@wrenn/common";
 
 /** Largest message a guest may send, bytes: a long directory listing fits, a flood does not. */
 const READ_MAX_BYTES = 32 * 1024 * 1024;
@@ -76,7 +76,7 @@ export class GuestConnection {
 
   #send(request: Request, signal: AbortSignal): Promise<Response> {
     this.#closed.signal.throwIfAborted();
-    return fetch(request, {
+    return abortableFetch(request, {
       client: this.#http,
       signal: AbortSignal.any([signal, this.#closed.signal]),
     });

@@ -36,7 +36,11 @@ export async function* execStream(
   try {
     yield { kind: "start", pid: process.pid };
     input.run();
-    yield* process.output();
+    for await (const output of process.output()) {
+      // Killed for its input, it has an exit too; the reason says more.
+      if (input.failure) throw input.failure;
+      yield output;
+    }
   } catch (error) {
     if (signal.aborted) throw canceled(signal);
     throw input.failure ?? error;

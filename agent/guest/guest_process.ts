@@ -40,6 +40,7 @@ const SIGKILL = 9;
 const KILLED = 128 + SIGKILL;
 const END_OF_TRANSMISSION = new Uint8Array([4]);
 const KILL_LIMIT_MS = 5_000;
+const DRAIN_LIMIT_MS = 1_000;
 /** The guest ends a process at its limit; when it does not tell so for this long, the host stops waiting. */
 const TIMEOUT_GRACE_MS = 10_000;
 /** The clock of a guest may run a little fast. */
@@ -74,7 +75,9 @@ export class GuestProcess implements AsyncDisposable {
    */
   async *output(): AsyncGenerator<ProcessOutput, void, undefined> {
     try {
-      for await (const event of this.#parts.events) {
+      while (true) {
+        const { done, value: event } = await this.#parts.events.next();
+        if (done) break;
         if (event.case === "data") {
           const { case: kind, value: data } = event.value.output;
           if (kind !== undefined) yield { kind, data };
@@ -146,7 +149,8 @@ export class GuestProcess implements AsyncDisposable {
     clearTimeout(this.#limit);
     const { connection, stop } = this.#parts;
     try {
-      if (this.#ended || connection.closedBy !== undefined) return;
+      if (connection.closedBy !== undefined) return;
+      if (this.#ended) return await this.#drain();
       await connection.process.sendSignal({ ...this.#selector, signal: SIGKILL }, {
         signal: AbortSignal.timeout(KILL_LIMIT_MS),
       });
@@ -159,6 +163,18 @@ export class GuestProcess implements AsyncDisposable {
     } finally {
       stop.abort();
     }
+  }
+
+  /** Reads past the end to the end of the response, so that its connection can serve again. */
+  async #drain(): Promise<void> {
+    const limit = Promise.withResolvers<void>();
+    const timer = setTimeout(limit.resolve, DRAIN_LIMIT_MS);
+    const drained = (async () => {
+      while (!(await this.#parts.events.next()).done) { /* nothing comes after the end */ }
+    })();
+    // The end was told; how its stream ends changes nothing.
+    await Promise.race([drained.catch(() => {}), limit.promise]);
+    clearTimeout(timer);
   }
 
   get #selector(): { process: { selector: { case: "pid"; value: number } } } {

@@ -193,7 +193,7 @@ async function* run(
       }
       return;
     default:
-      await process.read();
+      while (await process.read() !== undefined) { /* takes input and says nothing */ }
   }
 }
 
