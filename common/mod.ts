@@ -4,6 +4,7 @@
  * @module
  */
 export * from "./abortable_fetch.ts";
+export * from "./abort.ts";
 export * from "./cleanup.ts";
 export * from "./clock.ts";
 export * from "./command.ts";
