@@ -2,7 +2,7 @@
  * The control plane's link to one host agent: says hello, keeps listening to its changes, notices when it is gone
  * and tries again until it is closed.
  */
-import { type Clock, delay, type Logger } from "@wrenn/common";
+import { type Clock, delay, linkSignals, type Logger } from "@wrenn/common";
 import type { GetHostInfoResponse } from "@wrenn/proto/agent";
 import { type HostRow, markHostOffline, upsertHost } from "../db/hosts.ts";
 import type { Database } from "../db/database.ts";
@@ -27,7 +27,7 @@ export interface HostLinkOptions {
   readonly log: Logger;
   /** Something has changed on the host, or it came, or it went. */
   readonly onChange: () => void;
-  /** Time between two hellos. Default 10 000 ms. */
+  /** Time between two hellos. Default 5000 ms. */
   readonly heartbeatMs?: number;
 }
 
@@ -132,9 +132,9 @@ export class HostLink {
 
   /** Listens to changes and says hello at intervals; returns or throws when either fails. */
   async #follow(hostId: string): Promise<void> {
-    const { endpoint, onChange, heartbeatMs = 10_000 } = this.#options;
-    const end = new AbortController();
-    const signal = AbortSignal.any([end.signal, this.#abort.signal]);
+    const { endpoint, onChange, heartbeatMs = 5000 } = this.#options;
+    using end = linkSignals(this.#abort.signal);
+    const { signal } = end;
     const beat = async (): Promise<void> => {
       for (;;) {
         await delay(heartbeatMs, signal);

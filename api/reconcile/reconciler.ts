@@ -2,7 +2,7 @@
  * The reconciler: at intervals and when signalled it reads everything, compares, and repairs what differs. It takes
  * no input: a signal only says "soon". What fails is left to the next round.
  */
-import { type Clock, delay, type Logger } from "@wrenn/common";
+import { type Clock, delay, linkSignals, type Logger } from "@wrenn/common";
 import { type KnownSandbox, planReconcile, type Repair } from "../core/reconcile_plan.ts";
 import type { Database } from "../db/database.ts";
 import { databaseTime, sandboxesToReconcile, type StoredSandbox } from "../db/sandboxes.ts";
@@ -93,9 +93,8 @@ export class Reconciler {
 
   /** Waits for a signal, the interval, or the end. */
   async #woken(intervalMs: number): Promise<void> {
-    const done = new AbortController();
-    const signal = AbortSignal.any([done.signal, this.#abort.signal]);
-    await Promise.race([this.#wake.promise, waited(intervalMs, signal)]);
+    using done = linkSignals(this.#abort.signal);
+    await Promise.race([this.#wake.promise, waited(intervalMs, done.signal)]);
     done.abort();
   }
 
