@@ -17,7 +17,7 @@ import type { Progress } from "./types.ts";
 export const CACHE_FOLDER = "cache";
 const RUNTIME_FOLDER = "opt/wrenn";
 /** Raised when the code below changes what it makes. */
-const RECIPE = 1;
+export const CODE_CACHE_RECIPE = 1;
 /** Deno notes what it compiles in one run and stores the rest in the next. */
 const RUNS = 2;
 const POLL_MS = 50;
@@ -34,7 +34,7 @@ export async function codeCacheFiles(
 ): Promise<ImageFile[]> {
   const folder = await cache.entry({
     kind: "envd",
-    key: contentKey({ recipe: RECIPE, runtime: runtime.hash }),
+    key: contentKey({ recipe: CODE_CACHE_RECIPE, runtime: runtime.hash }),
     build: async (made) => {
       options.progress("Starting envd once to keep its compiled code");
       await using work = await cache.temporary();

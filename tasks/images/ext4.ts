@@ -11,8 +11,8 @@ import {
 import { exec } from "./exec.ts";
 
 const MIB = 1024 * 1024;
-/** A small journal: it is written in full by the guest sooner or later, into every sandbox's own layer. */
-const JOURNAL_MB = 16;
+/** A quarter of the journal must hold the transaction that grows the file system: 16 MiB are too few. */
+const JOURNAL_MB = 64;
 const RESERVED_PERCENT = 1;
 
 /** Makes a sparse ext4 image of a folder's content with its owners and modes. */

@@ -15,7 +15,7 @@ import { TOOLS_KEY, toolsEntry } from "./tools.ts";
 import type { ImageManifest, Progress } from "./types.ts";
 
 /** Raised when the code that makes root trees changes what it makes. */
-const RECIPE = 1;
+const RECIPE = 2;
 const RUNTIME_FOLDER = "/opt/wrenn";
 const DISK = "disk.ext4";
 

@@ -7,6 +7,7 @@ import { createReadStream } from "node:fs";
 import { join } from "node:path";
 import { repoRoot } from "../lib/shell.ts";
 import type { BuildCache } from "./cache.ts";
+import { CODE_CACHE_RECIPE } from "./code_cache.ts";
 import { contentKey } from "./core/content_key.ts";
 import type { ImageFile } from "./core/debugfs.ts";
 import { parseLdd } from "./core/ldd.ts";
@@ -26,7 +27,7 @@ const LOADER = "ld-linux-x86-64.so.2";
 export interface Runtime extends AsyncDisposable {
   /** The files, with host paths of their contents. */
   readonly files: readonly ImageFile[];
-  /** SHA-256 over names, modes and contents. */
+  /** SHA-256 over names, modes and contents, and the way envd's cache is made from them. */
   readonly hash: string;
   /** Version of the Deno in it. */
   readonly denoVersion: string;
@@ -125,5 +126,5 @@ async function hashFiles(files: readonly ImageFile[]): Promise<string> {
     for await (const chunk of createReadStream(file.source)) hash.update(chunk);
     return [file.path, `${file.mode.toString(8)} ${hash.digest("hex")}`] as const;
   }));
-  return contentKey(Object.fromEntries(parts));
+  return contentKey({ ...Object.fromEntries(parts), cache: CODE_CACHE_RECIPE });
 }
