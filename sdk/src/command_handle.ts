@@ -127,7 +127,7 @@ export class CommandHandle implements AsyncIterable<CommandOutput>, AsyncDisposa
 
   /** Kills the command if it runs still, and leaves. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#session.end();
+    await this.#session.end();
     await this.#drain;
   }
 
@@ -173,7 +173,7 @@ export class CommandHandle implements AsyncIterable<CommandOutput>, AsyncDisposa
       return output;
     } catch (error) {
       this.#failure = { error };
-      this.#session.end();
+      await this.#session.end();
       return undefined;
     } finally {
       this.#notify();

@@ -1,4 +1,4 @@
-/** A control plane and the calls in flight to it. */
+/** A control plane and the ways to call it. */
 import {
   type CallOptions,
   type ConnectionConfig,
@@ -13,7 +13,6 @@ export class Connection {
   /** Plain calls. */
   readonly http: HttpClient;
   readonly #config: ConnectionConfig;
-  readonly #closing: Set<Promise<void>> = new Set();
 
   /** @param options Address and key; the environment fills in what is missing. */
   constructor(options: ConnectionOptions) {
@@ -34,16 +33,5 @@ export class Connection {
       timeoutMs: options.requestTimeoutMs ?? this.#config.requestTimeoutMs,
       signal: options.signal,
     });
-  }
-
-  /** Closes a socket without making anybody wait for the peer's goodbye. */
-  release(socket: MessageSocket): void {
-    const closing = socket.close().finally(() => this.#closing.delete(closing));
-    this.#closing.add(closing);
-  }
-
-  /** Resolves when every released socket is gone. */
-  async settled(): Promise<void> {
-    await Promise.all(this.#closing);
   }
 }

@@ -23,25 +23,18 @@ export type SignalName =
 export class ExecSession {
   /** Process id in the sandbox. */
   readonly pid: number;
-  readonly #connection: Connection;
   readonly #socket: MessageSocket;
   readonly #signal: AbortSignal | undefined;
   readonly #stop: () => void;
   #over = false;
 
-  private constructor(
-    connection: Connection,
-    socket: MessageSocket,
-    pid: number,
-    signal: AbortSignal | undefined,
-  ) {
-    this.#connection = connection;
+  private constructor(socket: MessageSocket, pid: number, signal: AbortSignal | undefined) {
     this.#socket = socket;
     this.pid = pid;
     this.#signal = signal;
-    this.#stop = () => this.end();
+    this.#stop = () => void this.end();
     signal?.addEventListener("abort", this.#stop, { once: true });
-    if (signal?.aborted) this.end();
+    if (signal?.aborted) void this.end();
   }
 
   /** Connects, sends the command and waits for its start. */
@@ -55,7 +48,7 @@ export class ExecSession {
     const limitMs = options.requestTimeoutMs ?? connection.requestTimeoutMs;
     const socket = await connection.socket(path, options);
     let late = false;
-    const cut = (): void => connection.release(socket);
+    const cut = (): void => void socket.close();
     const timer = limitMs > 0 ? setTimeout(() => (late = true, cut()), limitMs) : undefined;
     signal?.addEventListener("abort", cut, { once: true });
     try {
@@ -69,10 +62,10 @@ export class ExecSession {
           );
         }
         const event = readExecMessage(message);
-        if (event?.type === "start") return new ExecSession(connection, socket, event.pid, signal);
+        if (event?.type === "start") return new ExecSession(socket, event.pid, signal);
       }
     } catch (error) {
-      connection.release(socket);
+      await socket.close();
       if (signal?.aborted) throw signal.reason;
       if (late) {
         throw new TimeoutError("request_timeout", `The command did not start within ${limitMs} ms`);
@@ -97,11 +90,11 @@ export class ExecSession {
           );
         }
         const event = readExecMessage(message);
-        if (event?.type === "exit") this.end();
+        if (event?.type === "exit") await this.end();
         if (event && event.type !== "start") return event;
       }
     } catch (error) {
-      this.end();
+      await this.end();
       if (this.#signal?.aborted) throw this.#signal.reason;
       throw error;
     }
@@ -128,10 +121,9 @@ export class ExecSession {
   }
 
   /** Leaves; the platform kills a command that still runs. */
-  end(): void {
-    if (this.#over) return;
+  async end(): Promise<void> {
     this.#over = true;
     this.#signal?.removeEventListener("abort", this.#stop);
-    this.#connection.release(this.#socket);
+    await this.#socket.close();
   }
 }

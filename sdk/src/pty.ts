@@ -115,7 +115,7 @@ export class PtyHandle implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncD
 
   /** Closes the terminal; what runs on it is killed. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#session.end();
+    await this.#session.end();
     await this.#reader;
   }
 
@@ -136,7 +136,7 @@ export class PtyHandle implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncD
       return event.data;
     } catch (error) {
       this.#ended = { error };
-      this.#session.end();
+      await this.#session.end();
       return undefined;
     }
   }

@@ -171,7 +171,6 @@ export class Sandbox implements AsyncDisposable {
     } catch (error) {
       if (!(error instanceof NotFoundError)) throw error;
     }
-    await this.#connection.settled();
   }
 
   /** Stops its processors where they are; memory and disk stay. */

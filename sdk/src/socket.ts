@@ -8,7 +8,6 @@ interface RawSocket {
   on(event: string, listener: (...args: never[]) => void): void;
   send(text: string, done: (error?: Error) => void): void;
   ping(): void;
-  close(code?: number): void;
   terminate(): void;
   pause(): void;
   resume(): void;
@@ -36,14 +35,13 @@ export interface SocketOptions {
 const HIGH_WATER = 1024 * 1024;
 /** A quiet connection is pinged this often, and given up when two pings pass unanswered. */
 const PING_MS = 20_000;
-/** A peer that does not answer the close is cut off after this long. */
-const CLOSE_MS = 1_000;
 
 /** A connection that carries JSON objects. */
 export class MessageSocket {
   readonly #raw: RawSocket;
   readonly #queue: string[] = [];
   readonly #closed: Promise<void>;
+  readonly #pinger: ReturnType<typeof setInterval>;
   #held = 0;
   #paused = false;
   #ended = false;
@@ -54,13 +52,13 @@ export class MessageSocket {
 
   private constructor(raw: RawSocket) {
     this.#raw = raw;
-    const pinger = setInterval(() => this.#ping(), PING_MS);
+    this.#pinger = setInterval(() => this.#ping(), PING_MS);
     raw.on("message", (data: { toString(): string }) => this.#take(data.toString()));
     raw.on("pong", () => this.#unanswered = 0);
     raw.on("error", (cause: Error) => this.#failure ??= lost(reasonOf(cause), cause));
     this.#closed = new Promise((resolve) => {
       raw.on("close", (code: number) => {
-        clearInterval(pinger);
+        clearInterval(this.#pinger);
         if (code !== 1000) this.#failure ??= lost(`closed with code ${code}`);
         this.#ended = true;
         this.#wake?.();
@@ -141,17 +139,18 @@ export class MessageSocket {
     });
   }
 
-  /** Closes; resolves when the connection is gone. A waiting `receive()` returns undefined at once. */
+  /**
+   * Leaves at once, without waiting for the peer's goodbye; resolves when nothing of the connection is left here.
+   * A waiting `receive()` returns undefined.
+   */
   async close(): Promise<void> {
-    if (this.#ended || this.#left) return await this.#closed;
-    this.#left = true;
-    this.#wake?.();
-    this.#paused = false;
-    this.#raw.resume();
-    this.#raw.close(1000);
-    const timer = setTimeout(() => this.#raw.terminate(), CLOSE_MS);
+    if (!this.#ended && !this.#left) {
+      this.#left = true;
+      this.#wake?.();
+      clearInterval(this.#pinger);
+      this.#raw.terminate();
+    }
     await this.#closed;
-    clearTimeout(timer);
   }
 
   #take(text: string): void {

@@ -42,19 +42,17 @@ const TYPES: ReadonlySet<unknown> = new Set(["create", "write", "remove", "renam
  * ```
  */
 export class FileWatch implements AsyncIterable<WatchEvent>, AsyncDisposable {
-  readonly #connection: Connection;
   readonly #socket: MessageSocket;
   readonly #signal: AbortSignal | undefined;
   readonly #stop: () => void;
 
   /** Made by `files.watch()`. */
-  constructor(connection: Connection, socket: MessageSocket, signal: AbortSignal | undefined) {
-    this.#connection = connection;
+  constructor(socket: MessageSocket, signal: AbortSignal | undefined) {
     this.#socket = socket;
     this.#signal = signal;
-    this.#stop = () => this.close();
+    this.#stop = () => void this.close();
     signal?.addEventListener("abort", this.#stop, { once: true });
-    if (signal?.aborted) this.close();
+    if (signal?.aborted) void this.close();
   }
 
   /** Starts a watch; resolves when it is in place. */
@@ -65,22 +63,22 @@ export class FileWatch implements AsyncIterable<WatchEvent>, AsyncDisposable {
     options: CallOptions,
   ): Promise<FileWatch> {
     const socket = await connection.socket(path, options);
-    const watch = new FileWatch(connection, socket, options.signal);
+    const watch = new FileWatch(socket, options.signal);
     try {
       await socket.send(request);
       for (let started = false; !started;) started = (await watch.#receive())?.["type"] === "start";
       return watch;
     } catch (error) {
-      watch.close();
+      await watch.close();
       if (options.signal?.aborted) throw options.signal.reason;
       throw error;
     }
   }
 
   /** Ends the watch; a loop over it ends. */
-  close(): void {
+  async close(): Promise<void> {
     this.#signal?.removeEventListener("abort", this.#stop);
-    this.#connection.release(this.#socket);
+    await this.#socket.close();
   }
 
   /** The changes as they happen. */
@@ -94,14 +92,13 @@ export class FileWatch implements AsyncIterable<WatchEvent>, AsyncDisposable {
         }
       }
     } finally {
-      this.close();
+      await this.close();
     }
   }
 
   /** Ends the watch. */
-  [Symbol.asyncDispose](): Promise<void> {
-    this.close();
-    return Promise.resolve();
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
   }
 
   async #receive(mayEnd: boolean = false): Promise<Record<string, unknown> | undefined> {

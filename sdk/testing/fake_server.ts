@@ -22,16 +22,18 @@ export class FakeServer implements AsyncDisposable {
   readonly sandboxes: Map<string, Record<string, unknown>> = new Map();
   /** Answers that come before the real ones, first in first out. */
   readonly faults: Response[] = [];
-  /** Commands whose client left before their end. */
-  left: number = 0;
+  /** Settles when a client has left a command before its end. */
+  readonly left: Promise<void>;
   /** Characters sent on `exec/stream`. */
   sent: number = 0;
   readonly #files = new FakeFiles();
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
   #next = 1;
+  #onLeft: () => void = () => {};
 
   /** Starts listening. */
   constructor() {
+    this.left = new Promise((resolve) => this.#onLeft = resolve);
     this.#server = Deno.serve(
       { hostname: "127.0.0.1", port: 0, onListen: () => {} },
       (request) => this.#handle(request),
@@ -101,7 +103,7 @@ export class FakeServer implements AsyncDisposable {
     if (call === "GET exec/stream") {
       const { socket, response } = Deno.upgradeWebSocket(request);
       serveExec(socket, {
-        onLeft: () => this.left++,
+        onLeft: () => this.#onLeft(),
         onSent: (count) => this.sent += count,
       });
       return response;

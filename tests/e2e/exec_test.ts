@@ -73,7 +73,7 @@ Deno.test("exec refuses what cannot run with a code", async () => {
     ["command_not_found", { cmd: "no-such-program" }],
     ["invalid_user", { cmd: "true", user: "nobody-here" }],
     ["invalid_path", { cmd: "true", cwd: "/no/such/folder" }],
-    ["invalid_path", { cmd: "true", cwd: "/etc/passwd" }],
+    ["not_directory", { cmd: "true", cwd: "/etc/passwd" }],
     ["invalid_request", { cmd: "" }],
   ];
   for (const [code, body] of cases) {

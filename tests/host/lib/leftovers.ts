@@ -1,0 +1,60 @@
+/** What one agent has on this host. */
+import { hostState } from "../../../tasks/lib/leaks.ts";
+import { groupOf } from "../../../agent/vmm/qemu/cgroup.ts";
+import type { TestAgent } from "./agent.ts";
+
+/** The parts of an agent that say what is its own. */
+export type Owner = Pick<TestAgent, "dataDir" | "runDir" | "slots" | "socket">;
+
+/**
+ * Lists processes, namespaces, links, nftables tables, cgroups, disks, run folders and the socket of an agent.
+ * The agent's own process is not in the list: its command line names no folder.
+ */
+export async function leftovers(owner: Owner): Promise<string[]> {
+  const { first, last } = owner.slots;
+  const group = groupOf(owner.runDir);
+  const things = [...await hostState()].filter((thing) => {
+    if (thing === `nft table: table inet wrenn-${first}` || thing.endsWith(group)) return true;
+    const index = Number(/^(?:namespace: ns|link: veth)-(\d+)$/.exec(thing)?.[1]);
+    return index >= first && index <= last;
+  });
+  return [
+    ...things,
+    ...(await processesNaming(owner.runDir)).map((pid) => `process: ${pid}`),
+    ...await namesIn(`${owner.dataDir}/sandboxes`),
+    ...await namesIn(owner.runDir),
+    ...(await exists(owner.socket) ? [`socket: ${owner.socket}`] : []),
+  ].sort();
+}
+
+/** Ids of live processes with a text in their command line. */
+export async function processesNaming(text: string): Promise<number[]> {
+  const found: number[] = [];
+  for await (const { name } of Deno.readDir("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    // A process may end while it is looked at; the command line of a zombie is empty.
+    const command = await Deno.readTextFile(`/proc/${name}/cmdline`).catch(() => "");
+    if (command.includes(text)) found.push(Number(name));
+  }
+  return found;
+}
+
+/** Names in a folder with the folder before them; none when it is missing. */
+export async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return await Array.fromAsync(Deno.readDir(folder), ({ name }) => `${folder}/${name}`);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await Deno.lstat(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
