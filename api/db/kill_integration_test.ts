@@ -194,3 +194,18 @@ Deno.test("connections killed again and again under load: idempotent statements 
     await Promise.all(load);
     await assertHealthy(db);
   }));
+
+Deno.test("query() gives up a server that does not answer, and does not use that connection again", async () => {
+  await using database = await freshDatabase(server);
+  await using db = openDatabase(database.url, { maxConnections: 1, statementTimeoutMs: 300 });
+  const [backend] = await db.query<{ pid: number }>("SELECT pg_backend_pid() AS pid");
+  assert(backend);
+  Deno.kill(backend.pid, "SIGSTOP");
+  try {
+    const error = await assertRejects(() => db.query("SELECT 1"));
+    assert(hasCode(error, "unavailable"));
+    await assertHealthy(db);
+  } finally {
+    Deno.kill(backend.pid, "SIGCONT");
+  }
+});

@@ -39,7 +39,7 @@ class PgDatabase implements Database {
       lock_timeout: Math.ceil(statementTimeoutMs / 2),
       idle_in_transaction_session_timeout: 2 * statementTimeoutMs,
       // The server ends slow statements itself; this is for a server that does not answer at all.
-      query_timeout: statementTimeoutMs + 5000,
+      query_timeout: Math.ceil(statementTimeoutMs * 4 / 3),
     });
     // A connection may die between being lent and being used; without a listener that would end the process.
     this.#pool.on("connect", (client) => {

@@ -108,6 +108,16 @@ Deno.test("a running sandbox that the host lost is an error, a paused one is lef
     assertEquals((await replica.sandboxes.get(ALICE, paused.id)).status, "paused");
   }));
 
+Deno.test("a sandbox that is missing in the list is asked for by its id before it counts as lost", () =>
+  withReplica(async (replica, platform) => {
+    const { id } = await replica.sandboxes.create(ALICE, request());
+    await age(replica);
+    platform.ahead = 5000;
+    platform.unlisted.add(id);
+    assertEquals(await replica.reconciler.runOnce(), 1);
+    assertEquals((await replica.sandboxes.get(ALICE, id)).status, "running");
+  }));
+
 Deno.test("what the database does not know, or knows as ended, is destroyed on the host", () =>
   withReplica(async (replica, { agent }) => {
     const { id } = await replica.sandboxes.create(ALICE, request());

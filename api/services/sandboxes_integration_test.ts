@@ -48,6 +48,13 @@ Deno.test("create() names the templates there are", () =>
     assertEquals(await db.query("SELECT id FROM sandboxes"), []);
   }));
 
+Deno.test("create() finds a template that was built since the host was asked", () =>
+  withReplica(async ({ sandboxes }, { templates }) => {
+    templates.push("python");
+    const created = await sandboxes.create(ALICE, request({ template: "python" }));
+    assertEquals([created.template, created.status], ["python", "running"]);
+  }));
+
 Deno.test("create() that the host refuses leaves an error row and nothing on the host", () =>
   withReplica(async ({ sandboxes, db }, { agent }) => {
     for (const code of ["capacity_exhausted", "guest_unavailable", "no_space"] as const) {
@@ -71,6 +78,22 @@ Deno.test("create() whose answer is lost is undone on the host", () =>
     await assertCode(() => sandboxes.create(ALICE, request()), "host_unavailable");
     const [vm] = [...platform.agent.vms.values()];
     assertEquals(vm?.sandbox.status, Live.STOPPED);
+  }));
+
+Deno.test("create() gives way to a destroy that came while it was under way", () =>
+  withReplica(async ({ sandboxes, db }, platform) => {
+    for (const hostAnswers of [true, false]) {
+      let id: SandboxId = "sb-";
+      platform.onCreated = async (created) => {
+        id = created;
+        if (hostAnswers) return await sandboxes.destroy(ALICE, id);
+        platform.agent.failNext("DestroySandbox", new WrennError("host_unavailable", "Gone"));
+        await assertCode(() => sandboxes.destroy(ALICE, id), "host_unavailable");
+      };
+      await assertCode(() => sandboxes.create(ALICE, request()), "conflict");
+      assertEquals(platform.agent.vms.get(id)?.sandbox.status, Live.STOPPED);
+      assertEquals((await history(db, id)).at(-1), hostAnswers ? "stopped" : "error");
+    }
   }));
 
 Deno.test("create() with no host that answers is host_unavailable", async () => {

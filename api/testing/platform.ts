@@ -24,19 +24,26 @@ export class TestPlatform implements AsyncDisposable {
   readonly database: TestDatabase;
   /** The host. */
   readonly agent: FakeAgent;
+  /** Templates of the host; more may come. */
+  readonly templates: string[];
+  /** Sandboxes that the host has but does not list. */
+  readonly unlisted: Set<string> = new Set();
   /** Milliseconds by which the replicas' monotonic clock is ahead. */
   ahead: number = 0;
+  /** Called when the host has made a sandbox and its answer is on the way. */
+  onCreated: (id: SandboxId) => Promise<void> = () => Promise.resolve();
   /** The next create is performed by the host, but its answer never comes. */
   loseNextCreate: boolean = false;
 
-  private constructor(database: TestDatabase, agent: FakeAgent) {
+  private constructor(database: TestDatabase, templates: string[]) {
     this.database = database;
-    this.agent = agent;
+    this.templates = templates;
+    this.agent = new FakeAgent({ templates });
   }
 
   /** A platform without replicas, with the teams of {@linkcode ALICE} and {@linkcode BOB}. */
   static async start(server: TestServer): Promise<TestPlatform> {
-    const platform = new TestPlatform(await freshDatabase(server), new FakeAgent());
+    const platform = new TestPlatform(await freshDatabase(server), ["minimal", "base"]);
     await using db = openDatabase(platform.database.url);
     for (const { teamId } of [ALICE, BOB]) {
       await db.query("INSERT INTO teams (id, name) VALUES ($1, $1)", [teamId]);
@@ -78,8 +85,14 @@ export class TestPlatform implements AsyncDisposable {
     const client = this.agent.client();
     return {
       ...client,
+      listSandboxes: async (...args) => {
+        const answer = await client.listSandboxes(...args);
+        const sandboxes = answer.sandboxes.filter((s) => !this.unlisted.has(s.id));
+        return { ...answer, sandboxes };
+      },
       createSandbox: async (...args) => {
         const answer = await client.createSandbox(...args);
+        await this.onCreated((answer.sandbox?.id ?? "sb-") as SandboxId);
         if (!this.loseNextCreate) return answer;
         this.loseNextCreate = false;
         throw new TypeError("Connection reset");
