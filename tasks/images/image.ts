@@ -9,10 +9,10 @@ import { contentKey } from "./core/content_key.ts";
 import { parseRecipe, type Recipe } from "./core/recipe.ts";
 import { makeDebianTree } from "./debian_tree.ts";
 import { makeExt4, replaceFolder } from "./ext4.ts";
-import { copySparse, readJson } from "./publish.ts";
+import { copySparse, readJson, readPublished } from "./publish.ts";
 import type { Runtime } from "./runtime.ts";
 import { TOOLS_KEY, toolsEntry } from "./tools.ts";
-import type { ImageManifest, Progress } from "./types.ts";
+import type { ImageManifest, Progress, Published } from "./types.ts";
 
 /** Raised when the code that makes root trees changes what it makes. */
 const RECIPE = 2;
@@ -144,11 +144,9 @@ export async function refreshImage(
 export async function readManifest(
   dataDir: string,
   name: string,
-): Promise<ImageManifest | undefined> {
-  const parsed = manifestSchema.safeParse(await readJson(manifestPath(dataDir, name)));
-  if (!parsed.success) return undefined;
-  const image = await Deno.stat(imagePath(dataDir, name)).catch(() => undefined);
-  return image?.size === parsed.data.disk_mb * 1024 * 1024 ? parsed.data : undefined;
+): Promise<Published<ImageManifest> | undefined> {
+  const path = imagePath(dataDir, name);
+  return await readPublished(manifestPath(dataDir, name), manifestSchema, [path]);
 }
 
 /** Path of an image in a data folder. */

@@ -27,7 +27,8 @@ const MODULES = [
   "drivers/block/virtio_blk.ko",
   "drivers/char/hw_random/virtio-rng.ko",
 ] as const;
-const FILES = ["vmlinux", "initrd.img"] as const;
+/** What a kernel folder holds besides its manifest. */
+export const KERNEL_FILES: readonly string[] = ["vmlinux", "initrd.img"];
 
 const UNPACK: Readonly<Record<Compression, readonly [string, ...string[]]>> = {
   gzip: ["gzip", "-dc"],
@@ -98,16 +99,16 @@ export async function kernelEntry(
       const manifest: KernelManifest = {
         version,
         package: `${name} ${pkg.version}`,
-        hash: await hashFiles(FILES.map((file) => join(made, file))),
+        hash: await hashFiles(KERNEL_FILES.map((file) => join(made, file))),
         key,
         created_at: new Date().toISOString(),
       };
       await Deno.writeTextFile(join(made, "kernel.json"), JSON.stringify(manifest));
-      for (const file of FILES) await Deno.chmod(join(made, file), 0o444);
+      for (const file of KERNEL_FILES) await Deno.chmod(join(made, file), 0o444);
     },
   });
   const manifest = kernelSchema.parse(await readJson(join(folder, "kernel.json")));
-  return { files: FILES.map((name) => ({ name, path: join(folder, name) })), manifest };
+  return { files: KERNEL_FILES.map((name) => ({ name, path: join(folder, name) })), manifest };
 }
 
 /** Unpacks the ELF kernel of a bzImage into a file. */

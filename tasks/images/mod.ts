@@ -4,7 +4,7 @@
  * @module
  */
 import { join } from "node:path";
-import { BuildCache, exists } from "./cache.ts";
+import { BuildCache } from "./cache.ts";
 import {
   imageEntry,
   imagePath,
@@ -14,10 +14,23 @@ import {
   refreshImage,
   rootfsKey,
 } from "./image.ts";
-import { kernelEntry, kernelKey, kernelSchema } from "./kernel.ts";
-import { publish, readJson, settle, sweepTemporary, temporaryName, writeJson } from "./publish.ts";
+import { KERNEL_FILES, kernelEntry, kernelKey, kernelSchema } from "./kernel.ts";
+import {
+  publish,
+  readPublished,
+  settle,
+  sweepTemporary,
+  temporaryName,
+  writeManifest,
+} from "./publish.ts";
 import { assembleRuntime, type Runtime } from "./runtime.ts";
-import type { BuildOptions, BuildResult, ImageManifest, KernelManifest } from "./types.ts";
+import type {
+  BuildOptions,
+  BuildResult,
+  ImageManifest,
+  KernelManifest,
+  Published,
+} from "./types.ts";
 
 export { templateNames } from "./image.ts";
 export { readManifest } from "./image.ts";
@@ -73,11 +86,10 @@ export async function buildKernel(options: BuildOptions): Promise<BuildResult<Ke
 }
 
 /** Reads the manifest of the kernel in a data folder; undefined when there is no whole kernel. */
-export async function readKernel(dataDir: string): Promise<KernelManifest | undefined> {
+export async function readKernel(dataDir: string): Promise<Published<KernelManifest> | undefined> {
   const folder = join(dataDir, "kernels");
-  const parsed = kernelSchema.safeParse(await readJson(join(folder, "kernel.json")));
-  const whole = await exists(join(folder, "vmlinux")) && await exists(join(folder, "initrd.img"));
-  return parsed.success && whole ? parsed.data : undefined;
+  const files = KERNEL_FILES.map((name) => join(folder, name));
+  return await readPublished(join(folder, "kernel.json"), kernelSchema, files);
 }
 
 /** Builds one template's image into the data folder. */
@@ -113,8 +125,8 @@ export async function updateImage(
   try {
     const manifest = await refreshImage(cache, target, copy, current, runtime, common(options));
     await settle(copy, target);
-    await writeJson(manifestPath(dataDir, name), manifest);
-    return { manifest, changed: true };
+    const file = { target: manifestPath(dataDir, name), value: manifest };
+    return { manifest: await writeManifest(file, [target]), changed: true };
   } catch (error) {
     await Deno.remove(copy).catch((cause) => {
       if (!(cause instanceof Deno.errors.NotFound)) throw cause;
@@ -137,8 +149,8 @@ async function putKernel(
   const built = await kernelEntry(cache, common(options));
   await cache.keep("kernel", KEPT_BASES);
   const files = built.files.map(({ name, path }) => ({ source: path, target: join(folder, name) }));
-  await publish(files, { target, value: built.manifest });
-  return { manifest: built.manifest, changed: true };
+  const manifest = await publish(files, { target, value: built.manifest });
+  return { manifest, changed: true };
 }
 
 async function putImage(
@@ -158,11 +170,11 @@ async function putImage(
   await cache.keep("envd", KEPT_IMAGES);
   await cache.keep(`image-${name}`, KEPT_IMAGES);
   await cache.keep(`rootfs-${name}`, KEPT_BASES);
-  await publish([{ source: built.path, target }], {
+  const manifest = await publish([{ source: built.path, target }], {
     target: manifestPath(options.dataDir, name),
     value: built.manifest,
   });
-  return { manifest: built.manifest, changed: true };
+  return { manifest, changed: true };
 }
 
 function openCache(options: BuildOptions): Promise<BuildCache> {

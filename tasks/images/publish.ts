@@ -1,7 +1,11 @@
 /** Putting finished files into the data folder: whole or not at all, never in place. */
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
+import { z } from "zod";
 import { exec } from "./exec.ts";
 import { exists, flush } from "./cache.ts";
+import type { FileTimes, Published } from "./types.ts";
+
+const timesSchema = z.object({ file_times: z.record(z.string(), z.string()) });
 
 /** One file of a build and where it goes. */
 export interface Publication {
@@ -12,13 +16,14 @@ export interface Publication {
 }
 
 /**
- * Puts files into the data folder in the given order, each by rename, and then the manifest: a manifest never
- * describes files that are not there yet. Machines that use an older file keep it.
+ * Puts files into the data folder in the given order, each by rename, and then the manifest with the files'
+ * times: after a crash in between, {@linkcode readPublished} does not take the old manifest for the new files'.
+ * Machines that use an older file keep it.
  */
-export async function publish(
+export async function publish<Manifest extends object>(
   files: readonly Publication[],
-  manifest: { readonly target: string; readonly value: unknown },
-): Promise<void> {
+  manifest: { readonly target: string; readonly value: Manifest },
+): Promise<Published<Manifest>> {
   for (const { source, target } of files) {
     await Deno.mkdir(dirname(target), { recursive: true, mode: 0o755 });
     const temporary = temporaryName(target);
@@ -30,7 +35,44 @@ export async function publish(
       throw error;
     }
   }
-  await writeJson(manifest.target, manifest.value);
+  return await writeManifest(manifest, files.map((file) => file.target));
+}
+
+/** Writes a manifest for files that have their names already. */
+export async function writeManifest<Manifest extends object>(
+  manifest: { readonly target: string; readonly value: Manifest },
+  files: readonly string[],
+): Promise<Published<Manifest>> {
+  const value = { ...manifest.value, file_times: await fileTimes(files) };
+  await writeJson(manifest.target, value);
+  return value;
+}
+
+/** Reads a manifest; undefined when there is none, or when it does not describe the files beside it. */
+export async function readPublished<Manifest>(
+  path: string,
+  schema: z.ZodType<Manifest>,
+  files: readonly string[],
+): Promise<Published<Manifest> | undefined> {
+  const json = await readJson(path);
+  const manifest = schema.safeParse(json);
+  const times = timesSchema.safeParse(json);
+  if (!manifest.success || !times.success) return undefined;
+  for (const file of files) if (!(await exists(file))) return undefined;
+  const { file_times } = times.data;
+  const actual = Object.entries(await fileTimes(files));
+  return actual.every(([name, time]) => file_times[name] === time)
+    ? { ...manifest.data, file_times }
+    : undefined;
+}
+
+async function fileTimes(paths: readonly string[]): Promise<FileTimes> {
+  const times: [string, string][] = [];
+  for (const path of paths) {
+    const { mtime } = await Deno.stat(path);
+    times.push([basename(path), (mtime ?? new Date(0)).toISOString()]);
+  }
+  return Object.fromEntries(times);
 }
 
 /** Writes a JSON file, mode 0644, by rename. */

@@ -19,6 +19,12 @@ export interface BuildOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Modification times of the files that a manifest describes, RFC 3339, by file name. */
+export type FileTimes = Readonly<Record<string, string>>;
+
+/** A manifest in a data folder: it describes the files beside it only while their times are these. */
+export type Published<Manifest> = Manifest & { readonly file_times: FileTimes };
+
 /** `<data>/kernels/kernel.json`. */
 export interface KernelManifest {
   /** Kernel release, as `uname -r` prints it. */

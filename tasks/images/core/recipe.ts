@@ -34,7 +34,7 @@ export type Recipe = BusyboxRecipe | DebianRecipe;
 const common = {
   name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/),
   description: z.string().min(1),
-  disk_mb: z.int().min(64).max(1 << 20),
+  disk_mb: z.int().min(256).max(1 << 20),
 };
 const schema: z.ZodType<Recipe> = z.discriminatedUnion("kind", [
   z.strictObject({ ...common, kind: z.literal("busybox") }),
