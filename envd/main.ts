@@ -1,4 +1,5 @@
 /** Guest agent: wiring only. */
+import { delay } from "@wrenn/common/clock";
 import { configureLog, logger } from "@wrenn/common/log";
 import { createApp } from "./app.ts";
 import { parseFlags } from "./config.ts";
@@ -36,10 +37,13 @@ if (PortMirror.hasAddress(config.mirrorAddress)) {
   void mirror.start();
 }
 
+/** Time for requests that are being answered; streams would go on for ever. */
+const DRAIN_MS = 1000;
+
 const stop = async (): Promise<void> => {
   log.info("Stopping");
   await manager[Symbol.asyncDispose]();
-  await server.shutdown();
+  await Promise.race([server.shutdown(), delay(DRAIN_MS)]);
 };
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
   Deno.addSignalListener(signal, () => {

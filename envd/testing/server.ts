@@ -49,12 +49,15 @@ export class TestEnvd implements AsyncDisposable {
   readonly dir: string;
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
   readonly #http: Deno.HttpClient = Deno.createHttpClient({});
+  readonly #stop: AbortController = new AbortController();
 
   constructor(sealed = false) {
     this.state = new GuestState(this.users, sealed);
     this.state.defaultUser = "root";
     this.manager = new ProcessManager({ state: this.state, users: this.users, startOnPty });
-    this.#server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, createApp(this));
+    const { signal } = this.#stop;
+    const options = { hostname: "127.0.0.1", port: 0, signal, onListen() {} };
+    this.#server = Deno.serve(options, createApp(this));
     this.url = `http://127.0.0.1:${this.#server.addr.port}`;
     this.dir = Deno.makeTempDirSync({ prefix: "envd-test-" });
     Deno.chmodSync(this.dir, 0o755);
@@ -76,9 +79,13 @@ export class TestEnvd implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.manager[Symbol.asyncDispose]();
-    await this.watchers[Symbol.asyncDispose]();
+    const drained = this.#server.shutdown();
+    const timer = setTimeout(() => this.#stop.abort(), 5000);
+    await drained;
+    clearTimeout(timer);
     this.#http.close();
-    await this.#server.shutdown();
+    // Handlers of streams that were cut do not hear of it: nothing to wait for then.
+    if (!this.#stop.signal.aborted) await this.watchers[Symbol.asyncDispose]();
     await Deno.remove(this.dir, { recursive: true });
   }
 
