@@ -39,7 +39,9 @@ export async function performRepair(repair: Repair, context: RepairContext): Pro
       const { to, why, version, reason } = repair;
       const facts = context.facts.get(id);
       const moved = await moveSandbox(db, { id, to, why, version, error: reason, facts });
-      if (moved) log.info("Sandbox state repaired", { sandbox: id, status: to, why });
+      // That a host has begun is news, not a repair.
+      const level = to === "starting" ? "debug" : "info";
+      if (moved) log[level]("Sandbox state repaired", { sandbox: id, status: to, why });
     }
   }
 }
