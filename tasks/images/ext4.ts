@@ -42,17 +42,19 @@ export async function replaceFolder(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const script = join(work, "debugfs.txt");
-  const debugfs = (commands: string) =>
-    Deno.writeTextFile(script, commands).then(() =>
-      exec(["debugfs", "-w", "-f", script, image], { signal })
-    );
+  const debugfs = async (commands: string): Promise<void> => {
+    await Deno.writeTextFile(script, commands);
+    const { stderr } = await exec(["debugfs", "-w", "-f", script, image], { signal });
+    // debugfs ends with 0 whatever happens, but tells: also of a disk that was too small for a file's content.
+    const faults = stderr.split("\n").filter((l) => l !== "" && !/^debugfs \d/.test(l));
+    if (faults.length > 0) throw new Error(`Cannot write '${image}': ${faults.join("; ")}`);
+  };
   const old = await list(image, folder, signal);
   const removal = [...old].reverse().map(([path, entry]) =>
     `${isFolder(entry) ? "rmdir" : "rm"} "${folder}/${path}"`
   );
   if (removal.length > 0) await debugfs(removal.join("\n") + "\n");
   await debugfs(writeScript(folder, files));
-  // debugfs reports success whatever happens: look at the result.
   const expected = await Promise.all(files.map(async (file) => ({
     ...file,
     size: (await Deno.stat(file.source)).size,
