@@ -10,6 +10,7 @@ const TEMPORARY = "tmp-";
 const KEY_DIGITS = 24;
 const LOCK_POLL_MS = 100;
 const LOCK_SILENCE_MS = 1000;
+const REMOVE_TRIES = 20;
 
 /** What {@linkcode BuildCache.entry} makes. */
 export interface EntrySpec {
@@ -108,7 +109,15 @@ export class BuildCache implements Disposable {
   async #remove(name: string): Promise<void> {
     const doomed = name.startsWith(TEMPORARY) ? name : `${TEMPORARY}${name}`;
     if (doomed !== name) await Deno.rename(join(this.#root, name), join(this.#root, doomed));
-    await Deno.remove(join(this.#root, doomed), { recursive: true });
+    // A program that a killed builder had started may still write into its folder for a moment.
+    for (let tries = 1;; tries++) {
+      try {
+        return await Deno.remove(join(this.#root, doomed), { recursive: true });
+      } catch (error) {
+        if (tries === REMOVE_TRIES) throw error;
+        await delay(LOCK_POLL_MS);
+      }
+    }
   }
 }
 
