@@ -145,7 +145,7 @@ if (import.meta.main) {
       Deno.addSignalListener(signal, () => signalled.resolve(signal));
     }
     const running = await start(config);
-    log.info("Agent stops on {signal}", { signal: await signalled.promise });
+    log.info("Agent stops", { signal: await signalled.promise });
     await stop(running);
     log.info("Agent has stopped");
     Deno.exit(0);

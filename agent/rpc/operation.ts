@@ -45,9 +45,9 @@ async function* observed<T>(
 function log(name: string, began: number, error: unknown): void {
   const ms = Math.round((performance.now() - began) * 10) / 10;
   const log = logger("agent", "rpc");
-  if (error === undefined) return log.info("{operation} ok", { operation: name, ms });
+  if (error === undefined) return log.info("Call succeeded", { operation: name, ms });
   const known = WrennError.from(error);
   const event = { operation: name, ms, code: known.code, error: known };
-  if (FAULTS.has(known.code)) log.error("{operation} failed", event);
-  else log.info("{operation} refused", event);
+  if (FAULTS.has(known.code)) log.error("Call failed", event);
+  else log.info("Call refused", event);
 }

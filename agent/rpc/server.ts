@@ -83,7 +83,7 @@ export async function startServer(options: ServerOptions): Promise<AgentServer> 
     address = `http://${tcp.addr.hostname}:${tcp.addr.port}`;
     server = tcp;
   }
-  logger("agent", "rpc").info("Listening on {address}", { address });
+  logger("agent", "rpc").info("Listening", { address });
   return {
     address,
     stop: async (graceMs) => {

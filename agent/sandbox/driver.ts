@@ -337,7 +337,7 @@ export class SandboxDriver {
 
   #publish(): void {
     const { state, reason } = this.info;
-    this.#log.info("Sandbox is {state}", { state, reason });
+    this.#log.info("Sandbox changed its state", { state, reason });
     this.#options.publish(this.info);
   }
 }
