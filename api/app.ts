@@ -7,6 +7,7 @@ import { errorResponse, toWrennError } from "./http/errors.ts";
 import { type ApiLimits, DEFAULT_LIMITS } from "./http/limits.ts";
 import { allowedMethods } from "./http/methods.ts";
 import { observe } from "./http/observe.ts";
+import type { RequestInfo } from "./http/server.ts";
 import { SocketRegistry } from "./http/socket.ts";
 import { execRoutes } from "./routes/exec.ts";
 import { execStreamRoutes } from "./routes/exec_stream.ts";
@@ -35,9 +36,9 @@ export interface AppDeps {
 
 /** The handler for `Deno.serve` and what belongs to it. */
 export interface App {
-  /** Answers a request; never rejects. `info` is Deno's and feeds the log. */
-  fetch(request: Request, info?: Deno.ServeHandlerInfo): Promise<Response>;
-  /** Closes open WebSockets with 1001: call before `server.shutdown()`, which waits for them. */
+  /** Answers a request; never rejects. `info` comes from `listen()`; without it there are no WebSockets. */
+  fetch(request: Request, info?: RequestInfo): Promise<Response>;
+  /** Closes open WebSockets with 1001: call before the server is drained. */
   close(): void;
   /** The OpenAPI 3.1 document. */
   openapi(): Readonly<Record<string, unknown>>;

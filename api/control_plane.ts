@@ -1,11 +1,12 @@
 /** The control plane put together: database, hosts, services, reconciler, HTTP. */
-import { CleanupStack, type ListenAddress, logger, systemClock } from "@wrenn/common";
+import { CleanupStack, logger, systemClock } from "@wrenn/common";
 import { createApp } from "./app.ts";
 import type { ApiConfig } from "./config.ts";
 import { migrateUp } from "./db/migrate.ts";
 import { openDatabase } from "./db/pg_database.ts";
 import { agentEndpoint } from "./hosts/agent_client.ts";
 import { HostRegistry } from "./hosts/host_registry.ts";
+import { listen, type RequestInfo } from "./http/server.ts";
 import { Reconciler } from "./reconcile/reconciler.ts";
 import { Keys } from "./services/keys.ts";
 import { Readiness } from "./services/readiness.ts";
@@ -53,7 +54,11 @@ export async function startControlPlane(config: ApiConfig): Promise<ControlPlane
 
     hosts.start();
     reconciler.start();
-    const server = await serve(config.CP_LISTEN_ADDR, (request, info) => app.fetch(request, info));
+    const address = config.CP_LISTEN_ADDR;
+    if (address.transport === "unix") await removeSocket(address.path);
+    const fetch = (request: Request, info: RequestInfo): Promise<Response> =>
+      app.fetch(request, info);
+    const server = await listen({ address, fetch, log: logger("api", "http") });
     undo.add(async () => {
       app.close();
       await server.drain(DRAIN_MS);
@@ -64,36 +69,6 @@ export async function startControlPlane(config: ApiConfig): Promise<ControlPlane
     await undo.run();
     throw error;
   }
-}
-
-interface Server {
-  readonly address: Deno.Addr;
-  drain(ms: number): Promise<void>;
-}
-
-type Handler = (request: Request, info: Deno.ServeHandlerInfo) => Promise<Response>;
-
-async function serve(address: ListenAddress, handler: Handler): Promise<Server> {
-  const abort = new AbortController();
-  const listening = Promise.withResolvers<Deno.Addr>();
-  const options = { signal: abort.signal, onListen: (at: Deno.Addr) => listening.resolve(at) };
-  let server: Deno.HttpServer<Deno.Addr>;
-  if (address.transport === "unix") {
-    await removeSocket(address.path);
-    server = Deno.serve({ ...options, path: address.path }, handler);
-  } else {
-    const { hostname, port } = address;
-    server = Deno.serve({ ...options, hostname, port }, handler);
-  }
-  return {
-    address: await listening.promise,
-    drain: async (ms) => {
-      const timer = setTimeout(() => abort.abort(), ms);
-      await server.shutdown();
-      clearTimeout(timer);
-      await server.finished;
-    },
-  };
 }
 
 /** A control plane that was killed leaves its socket; one that lives is not disturbed. */

@@ -1,11 +1,16 @@
 /** Request bodies with bounds: never more bytes, never longer silence than allowed. */
 import { WrennError } from "@wrenn/common";
 
-/** Largest piece that goes to a host agent, bytes. */
-export const PIECE_BYTES: number = 64 * 1024;
+/**
+ * Largest piece that goes to a host agent, bytes: 64 KiB with the message and the HTTP chunk around it (9 bytes each).
+ * Deno.serve, which receives it, reads up to 64 KiB from the socket for every chunk it hands out: with this size a chunk
+ * is all of that, and what a slow guest has not taken stays with the sender. See docs/decisions/006-http-server.md.
+ */
+export const PIECE_BYTES: number = 64 * 1024 - 18;
 
 /**
- * The body in pieces of at most 64 KiB, read as fast as the consumer asks.
+ * The body in full pieces of at most 64 KiB, read as fast as the consumer asks. All pieces share one buffer: each is
+ * valid until the next one is asked for, which keeps a large transfer from leaving its size in garbage.
  *
  * @param idleMs Longest wait for the next piece, milliseconds.
  * @throws {WrennError} `request_timeout` after silence, `canceled` when the client is gone.
@@ -14,15 +19,25 @@ export async function* bodyPieces(request: Request, idleMs: number): AsyncGenera
   if (!request.body) return;
   const reader = request.body.getReader();
   let ended = false;
+  const piece = new Uint8Array(PIECE_BYTES);
+  let filled = 0;
   try {
     while (true) {
       const { done, value } = await readWithin(reader, idleMs);
       if (done) {
         ended = true;
+        if (filled > 0) yield piece.subarray(0, filled);
         return;
       }
-      for (let at = 0; at < value.length; at += PIECE_BYTES) {
-        yield value.subarray(at, at + PIECE_BYTES);
+      for (let at = 0; at < value.length;) {
+        const part = value.subarray(at, at + PIECE_BYTES - filled);
+        piece.set(part, filled);
+        filled += part.length;
+        at += part.length;
+        if (filled === PIECE_BYTES) {
+          yield piece;
+          filled = 0;
+        }
       }
     }
   } finally {

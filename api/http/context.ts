@@ -6,13 +6,14 @@ import type { FileService } from "../services/files.ts";
 import type { Principal, ReadinessService, SandboxService } from "../services/types.ts";
 import { invalidInput } from "./errors.ts";
 import type { ApiLimits } from "./limits.ts";
+import type { RequestInfo } from "./server.ts";
 import type { SocketRegistry } from "./socket.ts";
 
 export { createRoute, z };
 
 /** Hono environment of every route. */
 export interface AppEnv {
-  Bindings: { readonly requestId: string };
+  Bindings: { readonly requestId: string; readonly upgrade: RequestInfo["upgrade"] };
   Variables: {
     /** Set by the authentication of `/v1`. */
     who: Principal;

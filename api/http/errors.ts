@@ -24,8 +24,6 @@ export function errorResponse(error: WrennError): Response {
     headers.set("upgrade", "websocket");
     headers.set("connection", "upgrade");
   }
-  // The rest of such a request is not read: the connection cannot carry another one.
-  if (error.status === 408 || error.status === 413) headers.set("connection", "close");
   return Response.json(errorBody(error), { status: error.status, headers });
 }
 

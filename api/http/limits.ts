@@ -18,7 +18,7 @@ export interface ApiLimits {
   readonly firstMessageMs: number;
   /** One WebSocket message, bytes. */
   readonly messageBytes: number;
-  /** WebSocket messages that wait for the guest, bytes together. */
+  /** WebSocket messages that wait for the guest before the client is held, bytes together. */
   readonly pendingBytes: number;
   /** Output that waits for a slow client before the guest is held, bytes. */
   readonly unsentBytes: number;
@@ -39,7 +39,7 @@ export const DEFAULT_LIMITS: ApiLimits = {
   urlBytes: 16 * KIB,
   firstMessageMs: 10_000,
   messageBytes: MIB,
-  pendingBytes: 16 * MIB,
+  pendingBytes: 4 * MIB,
   unsentBytes: MIB,
-  socketIdleSec: 30,
+  socketIdleSec: 120,
 };

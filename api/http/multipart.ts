@@ -12,14 +12,14 @@ const BLANK_LINE = Buffer.from("\r\n\r\n");
 /** The fields that came before the file, and the file's bytes. */
 export interface Upload {
   readonly fields: ReadonlyMap<string, string>;
-  /** Ends without an error only when the closing boundary has been seen. */
+  /** Ends without an error only when the closing boundary has been seen. A piece is valid until the next one. */
   readonly data: AsyncIterable<Uint8Array>;
 }
 
 /**
  * Reads up to the part named `file`, which must be the last one.
  *
- * @param chunks The body.
+ * @param chunks The body; a chunk need not outlive the next one.
  * @param boundary From the content type, see `boundaryOf`.
  * @param known Names of fields that may come.
  * @throws {WrennError} `invalid_request` when the body is malformed, a field is unknown, twice or too long, or
@@ -142,10 +142,12 @@ class Scanner {
   }
 
   async #fill(): Promise<void> {
+    // The chunk before is not valid any more once the next one is asked for.
+    const rest = Buffer.from(this.#window);
     const { done, value } = await this.#chunks.next();
     if (done) throw malformed("the closing boundary is missing");
-    this.#window = this.#window.length === 0
+    this.#window = rest.length === 0
       ? Buffer.from(value.buffer, value.byteOffset, value.byteLength)
-      : Buffer.concat([this.#window, value]);
+      : Buffer.concat([rest, value]);
   }
 }

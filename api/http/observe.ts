@@ -4,8 +4,10 @@ import { type Logger, WrennError } from "@wrenn/common";
 import type { AppEnv } from "./context.ts";
 import { errorResponse, toWrennError } from "./errors.ts";
 import type { ApiLimits } from "./limits.ts";
+import { isUpgraded } from "./raw_socket.ts";
+import type { RequestInfo } from "./server.ts";
 
-type Fetch = (request: Request, info?: Deno.ServeHandlerInfo) => Promise<Response>;
+type Fetch = (request: Request, info?: RequestInfo) => Promise<Response>;
 
 /** The app's fetch with id, bounds and log. */
 export function observe(app: OpenAPIHono<AppEnv>, limits: ApiLimits, log: Logger): Fetch {
@@ -17,13 +19,12 @@ export function observe(app: OpenAPIHono<AppEnv>, limits: ApiLimits, log: Logger
   });
   return async (request, info) => {
     const started = performance.now();
-    const env = { requestId: requestId(request) };
-    // Deno forgets the request once it is answered: its address and URL are read before.
+    const env = { requestId: requestId(request), upgrade: info?.upgrade };
     const head = {
       request_id: env.requestId,
       method: request.method,
       path: pathOf(request.url).slice(0, 200),
-      remote: info?.remoteAddr.transport === "tcp" ? info.remoteAddr.hostname : undefined,
+      remote: info?.remote,
     };
     const fault = headFault(request, limits);
     let response: Response;
@@ -33,16 +34,13 @@ export function observe(app: OpenAPIHono<AppEnv>, limits: ApiLimits, log: Logger
       log.error("Request failed", { request_id: env.requestId, error });
       response = errorResponse(toWrennError(error));
     }
-    // The answer to an upgrade must reach Deno untouched.
-    if (response.status !== 101) {
-      response.headers.set("x-request-id", env.requestId);
-      response.headers.set("x-content-type-options", "nosniff");
-    }
-    const over = seen.get(env)?.session ?? info?.completed.then(() => "ok", () => "aborted");
+    response.headers.set("x-request-id", env.requestId);
+    response.headers.set("x-content-type-options", "nosniff");
+    const over = seen.get(env)?.session ?? info?.completed?.then(() => "ok", () => "aborted");
     void (over ?? Promise.resolve("ok")).then((outcome) => {
       log.info("Request", {
         ...head,
-        status: response.status,
+        status: isUpgraded(response) ? 101 : response.status,
         outcome,
         duration_ms: Math.round(performance.now() - started),
         team_id: seen.get(env)?.team,

@@ -1,7 +1,9 @@
 /** From a WebSocket request to a served session: checks first, then the upgrade, then the work. */
 import type { Context } from "@hono/hono";
 import type { AppEnv, RouteDeps } from "./context.ts";
-import { acceptSocket, CLOSE, type JsonSocket, requireUpgrade } from "./socket.ts";
+import { WrennError } from "@wrenn/common";
+import { upgradedResponse } from "./raw_socket.ts";
+import { CLOSE, JsonSocket, requireUpgrade } from "./socket.ts";
 
 /**
  * Serves one WebSocket. What `prepare` throws is a plain HTTP error, as the upgrade has not happened yet; what
@@ -18,7 +20,9 @@ export async function serveSocket<T>(
 ): Promise<Response> {
   requireUpgrade(c.req.raw);
   const prepared = await prepare();
-  const { socket, response } = acceptSocket(c.req.raw, deps.limits);
+  const { upgrade } = c.env;
+  if (!upgrade) throw new WrennError("upgrade_required", "This connection cannot be upgraded");
+  const socket = new JsonSocket(await upgrade(), deps.limits);
   deps.sockets.add(socket);
   const session = async (): Promise<string> => {
     try {
@@ -38,5 +42,5 @@ export async function serveSocket<T>(
     }
   };
   c.set("session", session());
-  return response;
+  return upgradedResponse();
 }

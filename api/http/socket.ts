@@ -6,8 +6,11 @@ import { byteLength } from "../routes/schemas.ts";
 import { errorBody, invalidInput, toWrennError } from "./errors.ts";
 import { checkJson } from "./json_body.ts";
 import type { ApiLimits } from "./limits.ts";
+import type { RawSocket } from "./raw_socket.ts";
 
 const POLL_MS = 5;
+const CLOSE_MS = 5_000;
+const OPEN = 1;
 
 /** Close codes of ours; 1000 follows a session that was served, whatever the guest answered. */
 export const CLOSE: Readonly<Record<"done" | "goingAway" | "internal", number>> = {
@@ -59,28 +62,6 @@ export class SocketRegistry {
   }
 }
 
-/**
- * Answers the upgrade of a WebSocket request.
- *
- * @throws {WrennError} `upgrade_required` when the request is none.
- */
-export function acceptSocket(
-  request: Request,
-  limits: ApiLimits,
-): { socket: JsonSocket; response: Response } {
-  requireUpgrade(request);
-  try {
-    const { socket, response } = Deno.upgradeWebSocket(request, {
-      idleTimeout: limits.socketIdleSec,
-    });
-    return { socket: new JsonSocket(socket, limits), response };
-  } catch (cause) {
-    throw new WrennError("upgrade_required", "Cannot upgrade this connection to a WebSocket", {
-      cause,
-    });
-  }
-}
-
 /** Throws `upgrade_required` for a request that asks for no WebSocket. Call before any other work. */
 export function requireUpgrade(request: Request): void {
   const header = (name: string): string => request.headers.get(name)?.toLowerCase() ?? "";
@@ -88,30 +69,34 @@ export function requireUpgrade(request: Request): void {
     header("connection").split(",").some((p) => p.trim() === "upgrade");
   if (!asks) throw new WrennError("upgrade_required", "This call is a WebSocket");
   if (
-    header("sec-websocket-version") !== "13" ||
+    request.method !== "GET" || header("sec-websocket-version") !== "13" ||
     !/^[A-Za-z0-9+/]{22}==$/.test(request.headers.get("sec-websocket-key") ?? "")
   ) throw new WrennError("upgrade_required", "Malformed WebSocket handshake");
 }
 
 /** One WebSocket after its upgrade. */
 export class JsonSocket {
-  readonly #socket: WebSocket;
+  readonly #raw: RawSocket;
   readonly #limits: ApiLimits;
   readonly #gone = new AbortController();
   readonly #inbox: BoundedQueue<{ value: unknown; size: number }>;
   readonly #messages: AsyncGenerator<{ value: unknown; size: number }>;
+  readonly #pinger: ReturnType<typeof setInterval>;
   #fault: WrennError | undefined;
+  #unanswered = 0;
+  #paused = false;
 
-  /** @param socket From `Deno.upgradeWebSocket`, not open yet. */
-  constructor(socket: WebSocket, limits: ApiLimits) {
-    this.#socket = socket;
+  /** @param raw An open socket. */
+  constructor(raw: RawSocket, limits: ApiLimits) {
+    this.#raw = raw;
     this.#limits = limits;
     this.#inbox = new BoundedQueue({ limit: limits.pendingBytes, weigh: (m) => m.size });
     this.#messages = this.#inbox[Symbol.asyncIterator]();
-    socket.onmessage = (event) => this.#receive(event.data);
-    socket.onclose = () => this.#leave();
-    // A socket that breaks raises `error`; Deno does not always follow it with `close`.
-    socket.onerror = () => this.#leave();
+    this.#pinger = setInterval(() => this.#ping(), limits.socketIdleSec * 500);
+    raw.on("message", (data, binary) => this.#receive(data, binary));
+    raw.on("pong", () => this.#unanswered = 0);
+    raw.on("close", () => this.#leave());
+    raw.on("error", (error) => this.#broken(error));
   }
 
   /** Aborted when the socket is closed by either side or the client broke the protocol. */
@@ -126,10 +111,9 @@ export class JsonSocket {
    * @throws {WrennError} `request_timeout`, or what is wrong with it.
    */
   async first<T>(schema: z.ZodType<T>): Promise<T | undefined> {
-    const { firstMessageMs } = this.#limits;
     const timer = setTimeout(() => {
       this.fault(new WrennError("request_timeout", "First message did not arrive in time"));
-    }, firstMessageMs);
+    }, this.#limits.firstMessageMs);
     try {
       const { value, done } = await this.#messages.next();
       if (this.#fault) throw this.#fault;
@@ -154,7 +138,7 @@ export class JsonSocket {
 
   /** Sends a message; waits while the client is behind. Returns at once when it is gone. */
   async send(message: Readonly<Record<string, unknown>>): Promise<void> {
-    while (this.#socket.bufferedAmount > this.#limits.unsentBytes && !this.gone.aborted) {
+    while (this.#raw.bufferedAmount > this.#limits.unsentBytes && !this.gone.aborted) {
       await delay(POLL_MS);
     }
     this.#sendNow(message);
@@ -175,44 +159,67 @@ export class JsonSocket {
     return known;
   }
 
-  /** Closes after what was sent. */
+  /** Closes after what was sent. A client that does not answer the close is cut off. */
   close(code: number, reason: string = ""): void {
-    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.close(code, reason);
-    else if (this.#socket.readyState === WebSocket.CONNECTING) {
-      this.#socket.onopen = () => this.#socket.close(code, reason);
-    }
     this.#leave();
+    if (this.#raw.readyState !== OPEN) return;
+    if (this.#paused) this.#raw.resume();
+    this.#raw.close(code, reason);
+    const timer = setTimeout(() => this.#raw.terminate(), CLOSE_MS);
+    this.#raw.on("close", () => clearTimeout(timer));
   }
 
   #sendNow(message: Readonly<Record<string, unknown>>): void {
-    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
+    if (this.#raw.readyState === OPEN) this.#raw.send(JSON.stringify(message));
   }
 
   #leave(): void {
+    clearInterval(this.#pinger);
     this.#inbox.end();
     this.#gone.abort();
   }
 
-  #receive(data: unknown): void {
+  #broken(error: Error & { readonly code?: string }): void {
+    if (error.code === "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH") this.fault(this.#tooLarge());
+    else this.#leave();
+  }
+
+  /**
+   * A client that answers no ping is gone, but for two cases where its silence means nothing: we do not read, or it
+   * does not (then TCP watches over what is unsent).
+   */
+  #ping(): void {
+    if (this.#unanswered >= 2 && !this.#paused && this.#raw.bufferedAmount === 0) {
+      return this.#raw.terminate();
+    }
+    this.#unanswered++;
+    this.#raw.ping();
+  }
+
+  #receive(data: { toString(): string }, binary: boolean): void {
     if (!this.#inbox.open) return;
     try {
-      if (typeof data !== "string") {
-        throw new WrennError("invalid_request", "Messages must be JSON text");
+      if (binary) throw new WrennError("invalid_request", "Messages must be JSON text");
+      const text = data.toString();
+      const size = byteLength(text);
+      if (size > this.#limits.messageBytes) throw this.#tooLarge();
+      const room = this.#inbox.push({ value: parseJson(text, this.#limits), size });
+      if (this.#inbox.weight >= this.#limits.pendingBytes && !this.#paused) {
+        this.#paused = true;
+        this.#raw.pause();
+        void room.then(() => {
+          this.#paused = false;
+          this.#raw.resume();
+        });
       }
-      const size = byteLength(data);
-      if (size > this.#limits.messageBytes) {
-        throw new WrennError(
-          "payload_too_large",
-          `Message is larger than ${this.#limits.messageBytes} bytes`,
-        );
-      }
-      if (this.#inbox.weight + size > this.#limits.pendingBytes) {
-        throw new WrennError("payload_too_large", "Too much input waits for the command");
-      }
-      void this.#inbox.push({ value: parseJson(data, this.#limits), size });
     } catch (error) {
       this.fault(toWrennError(error));
     }
+  }
+
+  #tooLarge(): WrennError {
+    const { messageBytes } = this.#limits;
+    return new WrennError("payload_too_large", `Message is larger than ${messageBytes} bytes`);
   }
 }
 

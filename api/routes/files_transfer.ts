@@ -1,6 +1,6 @@
 /** File contents in and out, as streams in constant memory. */
 import type { OpenAPIHono } from "@hono/zod-openapi";
-import { type ErrorCode, type SandboxId, WrennError } from "@wrenn/common";
+import { type ErrorCode, linkSignals, type SandboxId, WrennError } from "@wrenn/common";
 import type { Context } from "@hono/hono";
 import { boundaryOf } from "../core/multipart.ts";
 import { bodyPieces } from "../http/body.ts";
@@ -139,10 +139,9 @@ export function transferRoutes(deps: RouteDeps): OpenAPIHono<AppEnv> {
     file: FileJson & { offset?: number | undefined; length?: number | undefined },
   ): Promise<Response> => {
     const { offset = 0, length = 0 } = file;
-    const over = new AbortController();
-    const signal = AbortSignal.any([c.req.raw.signal, over.signal]);
-    const found = await files.read(c.var.who, toFile(id, file), { offset, length }, signal);
-    return new Response(byteStream(found.data, () => over.abort()), {
+    const call = linkSignals(c.req.raw.signal);
+    const found = await files.read(c.var.who, toFile(id, file), { offset, length }, call.signal);
+    return new Response(byteStream(found.data, () => call.abort()), {
       headers: {
         "content-type": "application/octet-stream",
         "content-length": String(found.size),

@@ -1,5 +1,5 @@
 /** Commands in a sandbox: run to the end, or with input and output as they come. */
-import { fromConnectError } from "@wrenn/common";
+import { fromConnectError, linkSignals } from "@wrenn/common";
 import type { ExecStreamRequest, ExecStreamRequestSchema } from "@wrenn/proto/agent";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { SandboxId } from "@wrenn/common";
@@ -115,11 +115,10 @@ export class ExecService {
     input: AsyncIterable<ExecInput>,
     signal: AbortSignal,
   ): AsyncGenerator<ExecOutput> {
-    const over = new AbortController();
-    const call = AbortSignal.any([signal, over.signal]);
+    using call = linkSignals(signal);
     try {
       const requests = wireRequests(sandbox.id, start, input);
-      for await (const { event } of agent.execStream(requests, { signal: call })) {
+      for await (const { event } of agent.execStream(requests, { signal: call.signal })) {
         switch (event.case) {
           case "start":
             yield { type: "start", pid: event.value };
@@ -139,7 +138,7 @@ export class ExecService {
     } catch (error) {
       throw fromConnectError(error, "host_unavailable");
     } finally {
-      over.abort();
+      call.abort();
     }
   }
 }

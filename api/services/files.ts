@@ -1,6 +1,6 @@
 /** Files in a sandbox: whole, as streams, and the calls of a file system. */
 import { timestampDate } from "@bufbuild/protobuf/wkt";
-import { fromConnectError, type SandboxId, WrennError } from "@wrenn/common";
+import { fromConnectError, linkSignals, type SandboxId, WrennError } from "@wrenn/common";
 import { type FileEntry, FileType, WatchEventType } from "@wrenn/proto/agent";
 import type { AgentClient, Principal, SandboxService } from "./types.ts";
 
@@ -109,7 +109,7 @@ export class FileService {
     signal: AbortSignal,
   ): Promise<{ path: string; size: number }> {
     const agent = await this.#agent(who, file);
-    const over = new AbortController();
+    using call = linkSignals(signal);
     let failure: { error: unknown } | undefined;
     async function* requests() {
       yield { event: { case: "start" as const, value: file } };
@@ -117,18 +117,17 @@ export class FileService {
         for await (const value of data) yield { event: { case: "data" as const, value } };
       } catch (error) {
         failure = { error };
-        over.abort();
+        call.abort();
         throw error;
       }
     }
     try {
-      const call = { signal: AbortSignal.any([signal, over.signal]) };
-      const done = await agent.writeFile(requests(), call);
+      const done = await agent.writeFile(requests(), { signal: call.signal });
       return { path: done.path, size: Number(done.size) };
     } catch (error) {
       throw fromConnectError(failure?.error ?? error, "host_unavailable");
     } finally {
-      over.abort();
+      call.abort();
     }
   }
 

@@ -1,6 +1,7 @@
 /** The app on fakes, with and without sockets. */
 import { logger } from "@wrenn/common";
 import { type ApiLimits, type App, createApp } from "../app.ts";
+import { type HttpServer, listen } from "../http/server.ts";
 import { FakeAgent } from "./fake_agent.ts";
 import { FakeKeys, FakeReadiness, FakeSandboxes, TEST_KEY } from "./fake_services.ts";
 
@@ -11,7 +12,7 @@ export class TestApp implements AsyncDisposable {
   readonly readiness: FakeReadiness = new FakeReadiness();
   readonly sandboxes: FakeSandboxes = new FakeSandboxes(this.agent.client());
   readonly app: App;
-  #server: Deno.HttpServer<Deno.NetAddr> | undefined;
+  #server: HttpServer | undefined;
 
   /** @param limits Bounds that differ from production. */
   constructor(limits: Partial<ApiLimits> = {}) {
@@ -45,23 +46,28 @@ export class TestApp implements AsyncDisposable {
   }
 
   /** Serves on loopback and answers `127.0.0.1:port`. */
-  listen(): string {
-    this.#server ??= Deno.serve(
-      { port: 0, hostname: "127.0.0.1", onListen: () => {} },
-      (request, info) => this.app.fetch(request, info),
-    );
-    return `127.0.0.1:${this.#server.addr.port}`;
+  async listen(): Promise<string> {
+    this.#server ??= await listen({
+      address: { transport: "tcp", hostname: "127.0.0.1", port: 0 },
+      fetch: (request, info) => this.app.fetch(request, info),
+      log: logger("api", "test"),
+    });
+    const { address } = this.#server;
+    return address.transport === "tcp" ? `127.0.0.1:${address.port}` : "";
   }
 
   /** A WebSocket of the served app. */
-  socket(path: string, headers: Record<string, string> = { "x-api-key": TEST_KEY }): TestSocket {
-    return new TestSocket(`ws://${this.listen()}${path}`, headers);
+  async socket(
+    path: string,
+    headers: Record<string, string> = { "x-api-key": TEST_KEY },
+  ): Promise<TestSocket> {
+    return new TestSocket(`ws://${await this.listen()}${path}`, headers);
   }
 
   /** Stops the server, if there is one. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.app.close();
-    await this.#server?.shutdown();
+    await this.#server?.drain(1000);
   }
 }
 

@@ -1,0 +1,53 @@
+/** Web responses over `node:http`. */
+import { type ServerResponse, STATUS_CODES } from "node:http";
+import type { Socket } from "node:net";
+
+/**
+ * Writes a response as fast as the client reads it; a client that leaves cancels the body.
+ *
+ * @throws What the body throws: the connection must then be cut.
+ */
+export async function writeResponse(res: ServerResponse, response: Response): Promise<void> {
+  for (const [name, value] of response.headers) res.appendHeader(name, value);
+  res.statusCode = response.status;
+  if (!response.body) return void res.end();
+  const reader = response.body.getReader();
+  const leave = (): void => void reader.cancel().catch(() => {});
+  res.once("close", leave);
+  try {
+    while (!res.destroyed) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      if (!res.write(value)) await drained(res);
+    }
+    res.off("close", leave);
+    res.end();
+  } catch (error) {
+    leave();
+    throw error;
+  }
+}
+
+/** Writes a whole response on a bare socket and closes it. For small answers. */
+export async function writeRaw(socket: Socket, response: Response): Promise<void> {
+  const body = new Uint8Array(await response.arrayBuffer());
+  const headers = new Headers(response.headers);
+  headers.set("content-length", String(body.length));
+  if (!headers.has("upgrade")) headers.set("connection", "close");
+  const lines = [`HTTP/1.1 ${response.status} ${STATUS_CODES[response.status] ?? "Error"}`];
+  for (const [name, value] of headers) lines.push(`${name}: ${value}`);
+  socket.write(`${lines.join("\r\n")}\r\n\r\n`);
+  socket.end(body);
+}
+
+function drained(res: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      res.off("drain", done);
+      res.off("close", done);
+      resolve();
+    };
+    res.once("drain", done);
+    res.once("close", done);
+  });
+}
