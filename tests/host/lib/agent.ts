@@ -143,18 +143,22 @@ export class TestAgent implements AsyncDisposable {
   /** Creates a sandbox of the first template. */
   async create(options: { template?: string; internet?: boolean } = {}): Promise<Sandbox> {
     const { template = this.#setup.templates[0] ?? "minimal", internet = true } = options;
-    const { sandbox } = await this.client.createSandbox({
-      id: newSandboxId(),
-      executionId: newExecutionId(),
-      spec: {
-        template,
-        vcpus: 1,
-        memoryMb: template === "minimal" ? 256 : 512,
-        network: { internet },
-      },
-    });
-    if (!sandbox) throw new Error("Create answered without a sandbox");
-    return sandbox;
+    try {
+      const { sandbox } = await this.client.createSandbox({
+        id: newSandboxId(),
+        executionId: newExecutionId(),
+        spec: {
+          template,
+          vcpus: 1,
+          memoryMb: template === "minimal" ? 256 : 512,
+          network: { internet },
+        },
+      });
+      if (!sandbox) throw new Error("Create answered without a sandbox");
+      return sandbox;
+    } catch (cause) {
+      throw new Error(`Cannot create a sandbox; the log:\n${await this.process.log()}`, { cause });
+    }
   }
 
   /** Ends a sandbox. */
