@@ -210,7 +210,10 @@ function apply(repairs: Repair[], known: KnownSandbox[], seen: LiveSandbox[]): [
           const to = repair.kind === "move" ? repair.to : "stopped";
           assertEquals(r.version, repair.version);
           assert(canMove(r.status, to), `${r.status} ${to}`);
-          return { ...r, status: to, version: r.version + 1, changedAt: NOW };
+          // A move takes over what else the host says.
+          const seenAt = seen.find((s) => s.id === r.id)?.lastActiveAt ?? 0;
+          const lastActiveAt = Math.max(r.lastActiveAt, seenAt);
+          return { ...r, status: to, version: r.version + 1, changedAt: NOW, lastActiveAt };
         }
       }
     });
