@@ -1,6 +1,6 @@
 /** The agent's service on a TCP port or a Unix socket. */
 import { AgentService } from "@wrenn/proto/agent";
-import { connectHandler, type ListenAddress, logger } from "@wrenn/common";
+import { connectHandler, delay, type ListenAddress, logger } from "@wrenn/common";
 import type { SandboxManager } from "../sandbox/manager.ts";
 import { requireSecret } from "./auth.ts";
 import { execCalls } from "./exec.ts";
@@ -21,7 +21,10 @@ export interface ServerOptions {
 export interface AgentServer {
   /** Where it listens: `http://host:port` or `unix:/path`. */
   readonly address: string;
-  /** Takes no more requests, waits `graceMs` for those under way, then cuts them off. */
+  /**
+   * Takes no more requests and waits for those under way, but not longer than `graceMs`: a caller may hold one
+   * open for ever. What goes on then ends with the process.
+   */
   stop(graceMs: number): Promise<void>;
 }
 
@@ -54,9 +57,7 @@ export function agentHandler(
 /** Starts to serve. A Unix socket is open to its owner alone; a stale one is replaced. */
 export async function startServer(options: ServerOptions): Promise<AgentServer> {
   const { listen } = options;
-  const abort = new AbortController();
   const shared = {
-    signal: abort.signal,
     onError: (error: unknown): Response => {
       logger("agent", "rpc").error("Request failed", { error });
       return new Response("Internal error\n", { status: 500 });
@@ -87,12 +88,14 @@ export async function startServer(options: ServerOptions): Promise<AgentServer> 
   return {
     address,
     stop: async (graceMs) => {
-      const cut = setTimeout(() => abort.abort(), graceMs);
-      try {
-        await server.shutdown();
-      } finally {
-        clearTimeout(cut);
+      // An abort of the server's signal after `shutdown()` throws `BadResource` where nobody can catch it.
+      const over = new AbortController();
+      const late = delay(graceMs, over.signal).then(() => true, () => false);
+      const ended = server.shutdown().then(() => false);
+      if (await Promise.race([ended, late])) {
+        logger("agent", "rpc").warn("Calls go on after their time to end", { graceMs });
       }
+      over.abort();
     },
   };
 }

@@ -52,6 +52,22 @@ Deno.test("The socket is open to its owner alone, and a stale one is replaced", 
   await server.stop(100);
 });
 
+Deno.test("stop() does not wait for a caller that never ends its request", async () => {
+  await using fixture = await startFixture();
+  const caller = await Deno.connect({ transport: "unix", path: fixture.socket });
+  await caller.write(new TextEncoder().encode([
+    "POST /wrenn.agent.v1.AgentService/ListSandboxes HTTP/1.1",
+    "host: localhost",
+    "content-type: application/proto",
+    "expect: 100-continue",
+    "content-length: 10\r\n\r\n",
+  ].join("\r\n")));
+  // The server asks for the rest: the call is under way.
+  await caller.read(new Uint8Array(100));
+  await fixture.server.stop(50);
+  caller.close();
+});
+
 Deno.test("Life cycle calls go from create to destroy", async () => {
   await using fixture = await startFixture();
   const { client } = fixture;

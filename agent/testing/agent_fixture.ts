@@ -3,7 +3,7 @@ import { type Client, createClient } from "@connectrpc/connect";
 import { AgentService, type Sandbox } from "@wrenn/proto/agent";
 import { denoTransport, WrennError } from "@wrenn/common";
 import { fromConnectError } from "@wrenn/common";
-import { startServer } from "../rpc/server.ts";
+import { type AgentServer, startServer } from "../rpc/server.ts";
 import { SandboxManager } from "../sandbox/manager.ts";
 import { FakeHost, type FakeVm } from "./fake_host.ts";
 
@@ -12,6 +12,7 @@ export interface AgentFixture extends AsyncDisposable {
   readonly client: Client<typeof AgentService>;
   readonly host: FakeHost;
   readonly manager: SandboxManager;
+  readonly server: AgentServer;
   readonly socket: string;
   /** Creates a sandbox with a number for an id. */
   create(n: number): Promise<{ sandbox: Sandbox; vm: FakeVm }>;
@@ -60,6 +61,7 @@ export async function startFixture(): Promise<AgentFixture> {
     client,
     host,
     manager,
+    server,
     socket,
     create: async (n) => {
       const id = `sb-${n.toString(16).padStart(8, "0")}`;
