@@ -2,7 +2,7 @@
 import { delay } from "@wrenn/common/clock";
 import { configureLog, logger } from "@wrenn/common/log";
 import { createApp } from "./app.ts";
-import { parseFlags } from "./config.ts";
+import { type EnvdConfig, FlagError, parseFlags } from "./config.ts";
 import { GuestState } from "./init/state.ts";
 import { systemMachine } from "./linux/machine.ts";
 import { Users } from "./linux/users.ts";
@@ -12,9 +12,19 @@ import { startOnPty } from "./pty/pty_backend.ts";
 import { ENVD_VERSION } from "./version.ts";
 import { Watchers } from "./watch/watchers.ts";
 
-const config = parseFlags(Deno.args);
 configureLog();
 const log = logger("envd");
+const config = readFlags();
+
+// envd's death is the end of the VM: a fault of one request must not be.
+globalThis.addEventListener("unhandledrejection", (event) => {
+  event.preventDefault();
+  log.error("Unhandled rejection", { error: event.reason });
+});
+globalThis.addEventListener("error", (event) => {
+  event.preventDefault();
+  log.error("Uncaught error", { error: event.error });
+});
 
 const users = new Users();
 const state = new GuestState(users, config.awaitInit);
@@ -25,7 +35,12 @@ const server = Deno.serve({
   hostname: config.host,
   port: config.port,
   onListen: ({ hostname, port }) =>
-    log.info("Listening", { hostname, port, version: ENVD_VERSION, pid: Deno.pid }),
+    log.info("Listening", {
+      hostname,
+      port,
+      version: ENVD_VERSION,
+      start_ms: Math.round(performance.now()),
+    }),
 }, createApp({ state, manager, users, watchers, machine: systemMachine }));
 
 if (PortMirror.hasAddress(config.mirrorAddress)) {
@@ -52,4 +67,14 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
       Deno.exit(1);
     });
   });
+}
+
+function readFlags(): EnvdConfig {
+  try {
+    return parseFlags(Deno.args);
+  } catch (error) {
+    if (!(error instanceof FlagError)) throw error;
+    log.error(error.message);
+    Deno.exit(2);
+  }
 }

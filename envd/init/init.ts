@@ -44,7 +44,7 @@ export class Initializer {
       throw new WrennError("invalid_request", "Field 'accessToken' is missing");
     }
     this.#setMachine(request);
-    if (request.hostname !== undefined) await this.#machine.setHostname(request.hostname);
+    if (request.hostname !== undefined) await this.#setHostname(request.hostname);
     const state = this.#state;
     if (request.envVars) state.envVars = request.envVars;
     if (request.defaultUser !== undefined) state.defaultUser = request.defaultUser;
@@ -56,6 +56,15 @@ export class Initializer {
     }
     if (request.timestampNs !== undefined) this.#newestNs = request.timestampNs;
     logger("envd", "init").info("Initialized", { lifecycleId: state.lifecycleId });
+  }
+
+  /** A name that cannot be set, on a read-only root, is no reason to refuse a token. */
+  async #setHostname(name: string): Promise<void> {
+    try {
+      await this.#machine.setHostname(name);
+    } catch (error) {
+      logger("envd", "init").error("Cannot set the host name", { name, error });
+    }
   }
 
   #isReplay({ timestampNs }: InitRequest): boolean {

@@ -183,7 +183,6 @@ export class ProcessManager implements AsyncDisposable {
     if (this.#running.get(pid) !== process) return;
     this.#running.delete(pid);
     const timer = setTimeout(() => this.#ended.delete(pid), KEEP_ENDED_MS);
-    Deno.unrefTimer(timer as unknown as number);
     this.#ended.set(pid, { process, timer });
   }
 
