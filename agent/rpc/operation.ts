@@ -4,6 +4,14 @@ import { logger, toConnectError, WrennError } from "@wrenn/common";
 
 /** Codes that tell of a fault on this host rather than of the request. */
 const FAULTS: ReadonlySet<string> = new Set(["internal", "guest_unavailable", "no_space"]);
+/** Calls that change nothing and come often: their successes are told at `debug`. */
+const CHATTY: ReadonlySet<string> = new Set([
+  "GetHostInfo",
+  "GetSandbox",
+  "GetStats",
+  "ListSandboxes",
+  "PingSandbox",
+]);
 
 /** The outermost interceptor. A stream is logged when it ends. */
 export const operation: Interceptor = (next) => async (request) => {
@@ -45,7 +53,12 @@ async function* observed<T>(
 function log(name: string, began: number, error: unknown): void {
   const ms = Math.round((performance.now() - began) * 10) / 10;
   const log = logger("agent", "rpc");
-  if (error === undefined) return log.info("Call succeeded", { operation: name, ms });
+  if (error === undefined) {
+    const event = { operation: name, ms };
+    return CHATTY.has(name)
+      ? log.debug("Call succeeded", event)
+      : log.info("Call succeeded", event);
+  }
   const known = WrennError.from(error);
   const event = { operation: name, ms, code: known.code, error: known };
   if (FAULTS.has(known.code)) log.error("Call failed", event);
