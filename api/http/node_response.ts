@@ -2,6 +2,9 @@
 import { type ServerResponse, STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
 
+/** Content types that are sent as they come, with or without a known length. */
+const STREAMED = /^(application\/octet-stream|text\/event-stream)/;
+
 /**
  * Writes a response as fast as the client reads it; a client that leaves cancels the body.
  *
@@ -11,6 +14,12 @@ export async function writeResponse(res: ServerResponse, response: Response): Pr
   for (const [name, value] of response.headers) res.appendHeader(name, value);
   res.statusCode = response.status;
   if (!response.body) return void res.end();
+  if (!response.headers.has("content-length") && !STREAMED.test(contentType(response))) {
+    // One packet: a head, a body and an end in packets of their own wait for each other's acknowledgement.
+    const body = new Uint8Array(await response.arrayBuffer());
+    res.setHeader("content-length", body.length);
+    return void res.end(body);
+  }
   const reader = response.body.getReader();
   const leave = (): void => void reader.cancel().catch(() => {});
   res.once("close", leave);
@@ -50,4 +59,8 @@ function drained(res: ServerResponse): Promise<void> {
     res.once("drain", done);
     res.once("close", done);
   });
+}
+
+function contentType(response: Response): string {
+  return response.headers.get("content-type") ?? "";
 }

@@ -58,6 +58,7 @@ export async function listen(options: ListenOptions): Promise<HttpServer> {
     // Bodies have no limit as a whole; routes bound their silence instead.
     requestTimeout: 0,
     keepAliveTimeout: KEEP_ALIVE_MS,
+    noDelay: true,
     connectionsCheckingInterval: Math.min(5_000, headTimeoutMs),
   });
   const upgraded = new Set<Socket>();

@@ -25,9 +25,10 @@ export class FakeFiles {
 
   /** Starts with the usual folders. */
   constructor() {
-    for (const path of ["/", "/root", "/home", "/home/user", "/tmp"]) {
+    for (const path of ["/", "/etc", "/root", "/home", "/home/user", "/tmp"]) {
       this.#nodes.set(path, { type: "directory" });
     }
+    this.#nodes.set("/etc/passwd", { type: "file", data: new Uint8Array(8) });
   }
 
   /** Absolute path of a reference. Throws `invalid_user` and `invalid_path`. */
