@@ -105,8 +105,13 @@ async function answer(
   });
   res.once("finish", () => {
     if (req.complete) return;
+    // The rest is read and dropped, so that the client gets to read its answer; but not for ever.
+    req.removeAllListeners("data");
+    req.resume();
     const timer = setTimeout(() => req.destroy(), LINGER_MS);
-    req.once("close", () => clearTimeout(timer));
+    const stop = (): void => clearTimeout(timer);
+    req.once("end", stop);
+    req.once("close", stop);
   });
   try {
     const request = toRequest(req, gone.signal);
