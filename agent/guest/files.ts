@@ -2,7 +2,7 @@
 import { WrennError } from "@wrenn/common";
 import type { GuestConnection } from "./connection.ts";
 import { fromGuestFetch, fromGuestResponse } from "./errors.ts";
-import { inPieces } from "./pieces.ts";
+import { inPieces, UPLOAD_PIECE_BYTES } from "./pieces.ts";
 
 /** A file in a guest; the guest resolves the path. */
 export interface GuestFileRef {
@@ -134,7 +134,7 @@ class Upload {
   failure: WrennError | undefined;
 
   constructor(data: AsyncIterable<Uint8Array<ArrayBuffer>>) {
-    const iterator = data[Symbol.asyncIterator]();
+    const iterator = inPieces(data, UPLOAD_PIECE_BYTES);
     this.body = new ReadableStream({
       pull: async (controller) => {
         try {

@@ -2,6 +2,8 @@
 
 /** Size of a piece on the agent's wire. */
 export const PIECE_BYTES: number = 64 * 1024;
+/** Size of a piece of a chunked upload to the guest: with its frame one read of `Deno.serve` (decision 006). */
+export const UPLOAD_PIECE_BYTES = 65_518;
 
 /** Cuts and joins chunks into pieces of exactly `size` bytes; the last may be shorter. No empty pieces. */
 export async function* inPieces(

@@ -1,6 +1,6 @@
 /** Directories and entries of a guest (envd `filesystem.Filesystem`). */
 import type { EntryInfo, FilesystemEvent } from "@wrenn/proto/filesystem";
-import { WrennError } from "@wrenn/common";
+import { linkSignals, WrennError } from "@wrenn/common";
 import { type GuestConnection, userHeader } from "./connection.ts";
 import { canceled, fromGuestRpc } from "./errors.ts";
 import type { GuestFileRef } from "./files.ts";
@@ -75,11 +75,10 @@ export class GuestTree {
     recursive: boolean,
     signal: AbortSignal,
   ): Promise<AsyncGenerator<FilesystemEvent, void, undefined>> {
-    const stop = new AbortController();
-    const both = AbortSignal.any([signal, stop.signal]);
+    const stop = linkSignals(signal);
     const messages = this.#connection.filesystem.watchDir({ path, recursive }, {
       headers: userHeader(user),
-      signal: both,
+      signal: stop.signal,
     })[Symbol.asyncIterator]();
     const failed = (error: unknown): WrennError =>
       this.#connection.closedBy ?? fromGuestRpc(error, "file_not_found", signal);

@@ -19,6 +19,12 @@ export interface HttpRequest extends CallOptions {
   readonly idempotent?: boolean;
 }
 
+/**
+ * What must live as long as a body that is being read: Deno forgets the signal of a request whose `Response` is
+ * garbage.
+ */
+const held = new WeakMap<ReadableStream, readonly unknown[]>();
+
 /** HTTP to one control plane with one key. */
 export class HttpClient {
   readonly #config: ConnectionConfig;
@@ -95,12 +101,10 @@ export class HttpClient {
     const limitMs = request.requestTimeoutMs ?? this.#config.requestTimeoutMs;
     const limit = new AbortController();
     const timer = limitMs > 0 ? setTimeout(() => limit.abort(), limitMs) : undefined;
-    const signals = request.signal ? [limit.signal, request.signal] : [limit.signal];
+    const signal = request.signal ? AbortSignal.any([limit.signal, request.signal]) : limit.signal;
     try {
-      const response = await fetch(
-        this.#url(request),
-        this.#init(request, AbortSignal.any(signals)),
-      );
+      const response = await fetch(this.#url(request), this.#init(request, signal));
+      if (response.body) held.set(response.body, [response, signal]);
       if (response.ok) return { value: await read(response, () => clearTimeout(timer)) };
       const { status, headers } = response;
       const retryAfterMs = parseRetryAfter(headers.get("retry-after"), Date.now());
