@@ -4,27 +4,43 @@ import { type ListenAddress, listenAddress, loadConfig } from "@wrenn/common";
 
 /** Slots of this agent, both ends included. */
 export interface SlotRange {
+  /** At least 1. */
   readonly first: number;
+  /** At most 65534. */
   readonly last: number;
 }
 
 /** Validated configuration of the agent. */
 export interface AgentConfig {
+  /** `WRENN_DATA_DIR`: kernels, images, disks and the host's id. */
   readonly dataDir: string;
+  /** `WRENN_RUN_DIR`: sockets and logs of running sandboxes. */
   readonly runDir: string;
+  /** `WRENN_AGENT_LISTEN`: where the service is served. */
   readonly listen: ListenAddress;
+  /** `WRENN_AGENT_SECRET`: what callers show as a bearer token. */
   readonly secret: string;
+  /** `WRENN_SLOTS`: network slots of this agent. */
   readonly slots: SlotRange;
+  /** `WRENN_DNS`: name servers of the guests. */
   readonly dns: readonly string[];
+  /** `WRENN_ACCEL`: what runs guests. */
   readonly accelerator: "auto" | "kvm" | "tcg";
+  /** `WRENN_QEMU_BIN`: QEMU's binary. */
   readonly qemuBin: string;
+  /** `WRENN_MAX_SANDBOXES`: sandboxes at once. */
   readonly maxSandboxes: number;
+  /** `WRENN_START_CONCURRENCY`: machines that boot at once. */
   readonly startConcurrency: number;
-  /** Undefined = 30 s with KVM, 60 s without. */
+  /** `WRENN_GUEST_TIMEOUT_SEC`: from boot to the answer; undefined = 30 s with KVM, 60 s without. */
   readonly guestTimeoutSec: number | undefined;
+  /** `WRENN_MEMORY_OVERCOMMIT_PERCENT` as a multiple of the host's memory. */
   readonly memoryOvercommit: number;
+  /** `WRENN_MEMORY_RESERVE_MB`: memory that sandboxes leave free, MiB. */
   readonly memoryReserveMb: number;
+  /** `WRENN_DISK_RESERVE_MB`: disk space that sandboxes leave free, MiB. */
   readonly diskReserveMb: number;
+  /** `WRENN_LOG_LEVEL`: least severe level that is logged. */
   readonly logLevel: "debug" | "info" | "warning" | "error";
 }
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-export { type AgentConfig, loadAgentConfig } from "./config.ts";
+export { type AgentConfig, loadAgentConfig, type SlotRange } from "./config.ts";
 export type { NetworkPolicy, NetworkSlots, Slot } from "./network/slots.ts";
 export type { Base, BlockDevice, RootfsStore } from "./rootfs/store.ts";
 export type { BootSpec, ExitInfo, Vm, VmmDriver, VmStats } from "./vmm/driver.ts";
