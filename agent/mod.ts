@@ -3,6 +3,7 @@
  *
  * @module
  */
+export type { ListenAddress } from "@wrenn/common";
 export { type AgentConfig, loadAgentConfig, type SlotRange } from "./config.ts";
 export type { NetworkPolicy, NetworkSlots, Slot } from "./network/slots.ts";
 export type { Base, BlockDevice, RootfsStore } from "./rootfs/store.ts";
