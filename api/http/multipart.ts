@@ -55,7 +55,7 @@ async function fieldText(scanner: Scanner, name: string): Promise<string> {
   for await (const piece of scanner.content()) {
     size += piece.length;
     if (size > FIELD_BYTES) throw malformed(`field '${name}' is longer than ${FIELD_BYTES} bytes`);
-    parts.push(piece);
+    parts.push(new Uint8Array(piece)); // a piece is valid until the next one
   }
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(Buffer.concat(parts));

@@ -104,14 +104,14 @@ async function answer(
     }
   });
   res.once("finish", () => {
-    if (req.complete) return;
+    if (req.complete || req.socket.destroyed) return;
     // The rest is read and dropped, so that the client gets to read its answer; but not for ever.
     req.removeAllListeners("data");
     req.resume();
     const timer = setTimeout(() => req.destroy(), LINGER_MS);
     const stop = (): void => clearTimeout(timer);
     req.once("end", stop);
-    req.once("close", stop);
+    req.socket.once("close", stop);
   });
   try {
     const request = toRequest(req, gone.signal);

@@ -65,7 +65,7 @@ export class FakeFiles {
     const parts: Uint8Array[] = [];
     for await (const piece of data) {
       size += piece.length;
-      if (path !== "/dev/null") parts.push(piece.slice());
+      if (path !== "/dev/null") parts.push(new Uint8Array(piece));
     }
     if (path !== "/dev/null") {
       this.#parents(path);
