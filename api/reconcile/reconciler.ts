@@ -3,7 +3,12 @@
  * no input: a signal only says "soon". What fails is left to the next round.
  */
 import { type Clock, delay, linkSignals, type Logger } from "@wrenn/common";
-import { type KnownSandbox, planReconcile, type Repair } from "../core/reconcile_plan.ts";
+import {
+  type KnownSandbox,
+  planReconcile,
+  type Repair,
+  SETTLE_MS,
+} from "../core/reconcile_plan.ts";
 import type { Database } from "../db/database.ts";
 import { databaseTime, sandboxesToReconcile, type StoredSandbox } from "../db/sandboxes.ts";
 import { fromAgentError } from "../hosts/agent_errors.ts";
@@ -109,13 +114,11 @@ export class Reconciler {
       const rows = (await sandboxesToReconcile(db, hostId, ids)).map(toKnown);
       const ended = ["stopped", "error"];
       hosts.noteLoad(hostId, sandboxes.filter((s) => !ended.includes(s.status)).length);
-      const repairs = planReconcile(rows, {
-        hostId,
-        sandboxes,
-        listedAt,
-        now: clock.now(),
-        reachableForMs: clock.monotonic() - connectedAt,
-      });
+      const reachableForMs = clock.monotonic() - connectedAt;
+      const now = clock.now();
+      const repairs = planReconcile(rows, { hostId, sandboxes, listedAt, now, reachableForMs });
+      // What a host lost is believed once it has settled: look again then, not an interval later.
+      if (reachableForMs < SETTLE_MS) void this.#signalIn(SETTLE_MS - reachableForMs);
       const facts = new Map(listed.map((s) => [s.id, toFacts(s)]));
       await this.#perform(repairs, { db, client, log, facts });
       return repairs.length;
@@ -123,6 +126,10 @@ export class Reconciler {
       log.warn("Cannot compare with a host", { host: hostId, error: fromAgentError(error) });
       return 0;
     }
+  }
+
+  async #signalIn(ms: number): Promise<void> {
+    if (await waited(ms, this.#abort.signal)) this.signal();
   }
 
   async #perform(repairs: readonly Repair[], context: RepairContext): Promise<void> {

@@ -1,7 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
-import { delay, type SandboxId, WrennError } from "@wrenn/common";
+import { delay, logger, type SandboxId, systemClock, WrennError } from "@wrenn/common";
 import { SandboxStatus as Live } from "@wrenn/proto/agent";
 import { startTestServer } from "../../tasks/postgres/testing.ts";
+import { Reconciler } from "./reconciler.ts";
 import { ALICE, history, type Replica, request, TestPlatform } from "../testing/platform.ts";
 
 const server = await startTestServer();
@@ -116,6 +117,24 @@ Deno.test("a sandbox that is missing in the list is asked for by its id before i
     platform.unlisted.add(id);
     assertEquals(await replica.reconciler.runOnce(), 1);
     assertEquals((await replica.sandboxes.get(ALICE, id)).status, "running");
+  }));
+
+Deno.test("the loop looks again when a host that came back has settled", () =>
+  withReplica(async (replica, { agent }) => {
+    const { id } = await replica.sandboxes.create(ALICE, request());
+    await age(replica);
+    agent.vms.clear();
+    const { db, hosts } = replica;
+    const options = { db, hosts, clock: systemClock, log: logger("test") };
+    const reconciler = new Reconciler({ ...options, intervalMs: 3_600_000 });
+    reconciler.start();
+    try {
+      const error = async () => (await replica.sandboxes.get(ALICE, id)).error?.code;
+      for (let i = 0; i < 600 && await error() === undefined; i++) await delay(50);
+      assertEquals(await error(), "host_unavailable");
+    } finally {
+      await reconciler.stop();
+    }
   }));
 
 Deno.test("what the database does not know, or knows as ended, is destroyed on the host", () =>
