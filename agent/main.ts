@@ -30,8 +30,9 @@ import { QemuDriver } from "./vmm/qemu/driver.ts";
 const ENVD_PORT = 49983;
 /** sysexits.h: the configuration is wrong, starting again will not help. */
 const EXIT_CONFIG = 78;
-const STOP_LIMIT_MS = 10_000;
-/** Calls that do not end with their sandbox are cut off after this. */
+/** Hundreds of machines on a busy host take their time; what is left after this waits for the next start. */
+const STOP_LIMIT_MS = 60_000;
+/** Calls that do not end with their sandbox are given up after this. */
 const DRAIN_MS = 7_000;
 const GUEST_TIMEOUT_MS = { kvm: 30_000, tcg: 60_000 } as const;
 
