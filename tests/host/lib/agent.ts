@@ -4,6 +4,7 @@ import { type Client, createClient } from "@connectrpc/connect";
 import { CleanupStack, denoTransport, newExecutionId, newSandboxId } from "@wrenn/common";
 import { AgentService, type Sandbox } from "@wrenn/proto/agent";
 import { defaultCacheDir, ensureImages } from "../../../tasks/images/mod.ts";
+import { processesNaming } from "./leftovers.ts";
 import { startProcess, type TestProcess, untilOffers } from "./process.ts";
 
 /** How to set up an agent. */
@@ -187,6 +188,8 @@ export class TestAgent implements AsyncDisposable {
     } finally {
       await this.#process?.[Symbol.asyncDispose]();
       this.#http?.close();
+      // An agent that failed to sweep must not leave a machine that runs for ever.
+      for (const pid of await processesNaming(this.runDir)) Deno.kill(pid, "SIGKILL");
     }
   }
 }
