@@ -39,15 +39,17 @@ function headersOf(req: IncomingMessage): Headers {
   return headers;
 }
 
-/** One piece is taken from the socket for each one asked for. */
+/**
+ * Pieces are taken when they are asked for; what has come by then is one piece, however many chunks the sender made
+ * of it. What nobody asks for stays with the sender.
+ */
 function bodyOf(req: IncomingMessage): ReadableStream<Uint8Array<ArrayBuffer>> {
   let over = false;
+  let wanted = false;
   return new ReadableStream<Uint8Array<ArrayBuffer>>({
     start(controller) {
-      req.pause();
-      req.on("data", (piece: Uint8Array<ArrayBuffer>) => {
-        req.pause();
-        if (!over) controller.enqueue(piece);
+      req.on("readable", () => {
+        if (wanted) take(controller);
       });
       const end = (error?: Error): void => {
         if (over) return;
@@ -59,11 +61,17 @@ function bodyOf(req: IncomingMessage): ReadableStream<Uint8Array<ArrayBuffer>> {
       req.on("error", (error: Error) => end(error));
       req.once("close", () => end(new Error("Connection closed inside a request body")));
     },
-    pull() {
-      req.resume();
+    pull(controller) {
+      take(controller);
     },
     cancel() {
       over = true;
     },
   }, { highWaterMark: 0 });
+
+  function take(controller: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>): void {
+    const piece: Uint8Array<ArrayBuffer> | null = req.read();
+    wanted = piece === null;
+    if (piece !== null && !over) controller.enqueue(piece);
+  }
 }

@@ -106,7 +106,7 @@ async function answer(
   res.once("finish", () => {
     if (req.complete || req.socket.destroyed) return;
     // The rest is read and dropped, so that the client gets to read its answer; but not for ever.
-    req.removeAllListeners("data");
+    req.removeAllListeners("readable");
     req.resume();
     const timer = setTimeout(() => req.destroy(), LINGER_MS);
     const stop = (): void => clearTimeout(timer);

@@ -1,5 +1,5 @@
 /** The app on fakes, with and without sockets. */
-import { logger } from "@wrenn/common";
+import { type Logger, logger } from "@wrenn/common";
 import { type ApiLimits, type App, createApp } from "../app.ts";
 import { type HttpServer, listen } from "../http/server.ts";
 import { FakeAgent } from "./fake_agent.ts";
@@ -14,10 +14,10 @@ export class TestApp implements AsyncDisposable {
   readonly app: App;
   #server: HttpServer | undefined;
 
-  /** @param limits Bounds that differ from production. */
-  constructor(limits: Partial<ApiLimits> = {}) {
+  /** @param limits Bounds that differ from production. @param log Where events go; nowhere by default. */
+  constructor(limits: Partial<ApiLimits> = {}, log: Logger = logger("api", "test")) {
     const { sandboxes, keys, readiness } = this;
-    this.app = createApp({ sandboxes, keys, readiness, limits, log: logger("api", "test") });
+    this.app = createApp({ sandboxes, keys, readiness, limits, log });
   }
 
   /** Calls the app without sockets; a plain object becomes a JSON body. */
