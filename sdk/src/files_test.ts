@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import { FakeServer } from "../testing/fake_server.ts";
 import { InvalidRequestError, NoSpaceError, NotFoundError, Sandbox } from "../mod.ts";
 
