@@ -47,7 +47,7 @@ export async function runWorkload(options: WorkloadOptions): Promise<Row[]> {
   const echo = await measure("create_to_echo", ["echo", "hello"], "hello\n");
   const python = await measure("create_to_python", PYTHON, "45\n");
 
-  await using sandbox = await Sandbox.create({ ...create, diskMb: 2048 });
+  await using sandbox = await Sandbox.create(create);
   await options.onSandbox(sandbox.id);
   say(`exec_true: ${EXECS} times`);
   const execs = await repeat(EXECS, () => sandbox.commands.run(["true"]));

@@ -13,7 +13,7 @@ const PEAK_OF_ENVD =
 
 Deno.test("Two GiB go in and out unchanged, in constant memory on the way", async () => {
   const { agentPid, apiPid } = platformHost();
-  const sandbox = await createSandbox({ diskMb: 5 * 1024 });
+  const sandbox = await createSandbox();
   try {
     await resetPeak(agentPid);
     await resetPeak(apiPid);

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { sharedSandbox } from "./lib/sandbox.ts";
 import { until } from "./lib/wait.ts";
 
-const sandbox = sharedSandbox({ vcpus: 2, memoryMb: 768, diskMb: 3072 });
+const sandbox = sharedSandbox({ vcpus: 2, memoryMb: 768, diskMb: 10240 });
 const sh = async (script: string, user?: string): Promise<string> => {
   const { stdout } = await sandbox().commands.run(["bash", "-ec", script], {
     ...(user ? { user } : {}),
@@ -65,7 +65,7 @@ Deno.test("Host name, clock and size are the sandbox's own", async () => {
   const memory = Number(await sh("awk '/MemTotal/ {print $2}' /proc/meminfo")) / 1024;
   assert(memory > 600 && memory <= 768, `Memory: ${memory} MiB`);
   const disk = Number(await sh("df -BM --output=size / | tail -1 | tr -d ' M'"));
-  assert(disk > 2700 && disk <= 3072, `Disk: ${disk} MiB`);
+  assert(disk > 9500 && disk <= 10240, `Disk: ${disk} MiB`);
   assertMatch(await sh("cat /etc/resolv.conf"), /^nameserver \d+\.\d+\.\d+\.\d+/m);
   assertMatch(await sh("cat /proc/sys/kernel/random/boot_id"), /^[0-9a-f-]{36}$/);
 });
