@@ -3,6 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { parsePeak, peakBytes, resetPeak } from "./lib/memory.ts";
 import { platformHost } from "./lib/platform.ts";
 import { createSandbox } from "./lib/sandbox.ts";
+import { test } from "./lib/test.ts";
 
 const GIB = 1024 ** 3;
 const SIZE = 2 * GIB;
@@ -11,7 +12,7 @@ const LIMIT = 200 * 1024 * 1024;
 const PEAK_OF_ENVD =
   'for p in /proc/[0-9]*; do if tr "\\0" " " < $p/cmdline 2>/dev/null | grep -q "envd\\.js"; then grep -H VmHWM $p/status; fi; done';
 
-Deno.test("Two GiB go in and out unchanged, in constant memory on the way", async () => {
+test("Two GiB go in and out unchanged, in constant memory on the way", async () => {
   const { agentPid, apiPid } = platformHost();
   const sandbox = await createSandbox();
   try {
@@ -44,7 +45,7 @@ Deno.test("Two GiB go in and out unchanged, in constant memory on the way", asyn
   } finally {
     await sandbox.destroy();
   }
-});
+}, 10 * 60_000);
 
 /** Bytes that do not repeat at any power of two, made and hashed while they are read. */
 function generated(size: number, hash: Hash): ReadableStream<Uint8Array> {

@@ -3,16 +3,17 @@ import { Sandbox } from "@wrenn/sdk";
 import { platform, platformHost } from "./lib/platform.ts";
 import { createSandbox } from "./lib/sandbox.ts";
 import { until } from "./lib/wait.ts";
+import { test } from "./lib/test.ts";
 
-Deno.test("Twenty sandboxes one after the other leave nothing", async () => {
+test("Twenty sandboxes one after the other leave nothing", async () => {
   for (let i = 0; i < 20; i++) {
     await using sandbox = await createSandbox({ template: "minimal" });
     assertEquals((await sandbox.commands.run(["echo", String(i)])).stdout, `${i}\n`);
   }
   await nothingLeft();
-});
+}, 5 * 60_000);
 
-Deno.test("Five sandboxes at once are five machines, and leave nothing", async () => {
+test("Five sandboxes at once are five machines, and leave nothing", async () => {
   const made = await Promise.all(Array.from({ length: 5 }, () => createSandbox()));
   try {
     const names = await Promise.all(made.map(async (sandbox, i) => {

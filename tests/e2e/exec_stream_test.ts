@@ -4,10 +4,11 @@ import { CommandExitError, InvalidRequestError, WrennError } from "@wrenn/sdk";
 import { rawSocket } from "./lib/socket.ts";
 import { createSandbox, sharedSandbox } from "./lib/sandbox.ts";
 import { until } from "./lib/wait.ts";
+import { test } from "./lib/test.ts";
 
 const sandbox = sharedSandbox();
 
-Deno.test("Output comes line by line while the command runs", async () => {
+test("Output comes line by line while the command runs", async () => {
   // Each line is answered before the next is printed: nothing can have been held back.
   const script = "for i in 1 2 3; do echo line $i; read answer; echo got $answer; done";
   const shell = await sandbox().commands.run(["bash", "-c", script], {
@@ -25,20 +26,20 @@ Deno.test("Output comes line by line while the command runs", async () => {
   assertEquals((await shell.wait()).exitCode, 0);
 });
 
-Deno.test("Input goes in whole and ends", async () => {
+test("Input goes in whole and ends", async () => {
   const bytes = new Uint8Array(4 * 1024 * 1024).map((_, i) => (i * 31) >> 3);
   const expected = createHash("sha256").update(bytes).digest("hex");
   const { stdout } = await sandbox().commands.run("sha256sum", { stdin: bytes });
   assertEquals(stdout.split(" ")[0], expected);
 });
 
-Deno.test("A command without stdin reads end of file at once", async () => {
+test("A command without stdin reads end of file at once", async () => {
   let out = "";
   await sandbox().commands.run("cat; echo over", { onStdout: (text) => void (out += text) });
   assertEquals(out, "over\n");
 });
 
-Deno.test("SIGINT reaches a Python program", async () => {
+test("SIGINT reaches a Python program", async () => {
   const program = [
     "import time",
     "print('ready', flush=True)",
@@ -54,7 +55,7 @@ Deno.test("SIGINT reaches a Python program", async () => {
   assertEquals((await python.wait()).stdout, "ready\ninterrupted\n");
 });
 
-Deno.test("SIGKILL is exit code 137, the time limit is told as such", async () => {
+test("SIGKILL is exit code 137, the time limit is told as such", async () => {
   const { commands } = sandbox();
   const sleep = await commands.run(["sleep", "600"], { background: true });
   await sleep.kill();
@@ -68,7 +69,7 @@ Deno.test("SIGKILL is exit code 137, the time limit is told as such", async () =
   assertEquals((await limited.wait()).timedOut, true);
 });
 
-Deno.test("Fifty megabytes of output arrive unchanged at a slow reader", async () => {
+test("Fifty megabytes of output arrive unchanged at a slow reader", async () => {
   const total = 50 * 1024 * 1024;
   const program = `import sys
 b = bytes(range(256)) * 256
@@ -94,7 +95,7 @@ for i in range(${total} // len(b)): sys.stdout.buffer.write(b)`;
   assertEquals(seen.digest("hex"), expected.digest("hex"));
 });
 
-Deno.test("A command whose client leaves is killed", async () => {
+test("A command whose client leaves is killed", async () => {
   const { commands } = sandbox();
   {
     await using sleep = await commands.run(["sleep", "779"], { background: true });
@@ -106,7 +107,7 @@ Deno.test("A command whose client leaves is killed", async () => {
   });
 });
 
-Deno.test("Destroying a sandbox ends what streams from it", async () => {
+test("Destroying a sandbox ends what streams from it", async () => {
   const other = await createSandbox({ template: "minimal" });
   try {
     const sleep = await other.commands.run(["sleep", "600"], { background: true });
@@ -133,13 +134,13 @@ Deno.test("Destroying a sandbox ends what streams from it", async () => {
   }
 });
 
-Deno.test("A command that does not exist is an error before its start", async () => {
+test("A command that does not exist is an error before its start", async () => {
   const start = sandbox().commands.run(["no-such-program"], { background: true });
   const error = await assertRejects(() => start, InvalidRequestError);
   assertEquals(error.code, "command_not_found");
 });
 
-Deno.test("Wrong messages are answered with a code and a close", async () => {
+test("Wrong messages are answered with a code and a close", async () => {
   const path = `/v1/sandboxes/${sandbox().id}/exec/stream`;
   for (const first of ["{", "[]", "7", '{"cmd":7}', '{"cmd":"true","nonsense":1}']) {
     await using socket = await rawSocket(path);

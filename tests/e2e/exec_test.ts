@@ -3,12 +3,13 @@ import { CommandExitError, InvalidRequestError, TimeoutError } from "@wrenn/sdk"
 import { assertError, callJson } from "./lib/http.ts";
 import { sharedSandbox } from "./lib/sandbox.ts";
 import { until } from "./lib/wait.ts";
+import { test } from "./lib/test.ts";
 
 const sandbox = sharedSandbox();
 const run: ReturnType<typeof sandbox>["commands"]["run"] =
   ((...args: [string]) => sandbox().commands.run(...args)) as never;
 
-Deno.test("exec answers the documented shape", async () => {
+test("exec answers the documented shape", async () => {
   const body = { cmd: "python3", args: ["-c", "print(sum(range(10)))"] };
   const { status, json } = await callJson("POST", `/v1/sandboxes/${sandbox().id}/exec`, body);
   const answer = json as Record<string, unknown>;
@@ -18,7 +19,7 @@ Deno.test("exec answers the documented shape", async () => {
   assert(Number(answer["duration_ms"]) > 0);
 });
 
-Deno.test("exec gives output that is not UTF-8 as base64", async () => {
+test("exec gives output that is not UTF-8 as base64", async () => {
   const body = { cmd: "printf", args: ["\\377\\000\\200"] };
   const { json } = await callJson("POST", `/v1/sandboxes/${sandbox().id}/exec`, body);
   const answer = json as Record<string, unknown>;
@@ -27,20 +28,20 @@ Deno.test("exec gives output that is not UTF-8 as base64", async () => {
   assertEquals(result.stdoutBytes, new Uint8Array([255, 0, 128]));
 });
 
-Deno.test("exec keeps output streams apart and tells the exit code", async () => {
+test("exec keeps output streams apart and tells the exit code", async () => {
   const result = await run("echo out; echo err >&2; exit 7", { check: false });
   assertEquals([result.stdout, result.stderr, result.exitCode], ["out\n", "err\n", 7]);
   const error = await assertRejects(() => run("kill -9 $$"), CommandExitError);
   assertEquals(error.exitCode, 137);
 });
 
-Deno.test("exec passes arguments as they are, without a shell", async () => {
+test("exec passes arguments as they are, without a shell", async () => {
   const odd = ["a b", "$HOME", "*", "'\"", "é✓", "", "-n", "x\ny"];
   const { stdout } = await run(["printf", "[%s]", ...odd]);
   assertEquals(stdout, odd.map((arg) => `[${arg}]`).join(""));
 });
 
-Deno.test("exec obeys cwd, env and user", async () => {
+test("exec obeys cwd, env and user", async () => {
   const { stdout } = await run(["sh", "-c", "pwd; echo $A; id -un; echo $HOME"], {
     cwd: "/var/tmp",
     env: { A: "é 1" },
@@ -50,7 +51,7 @@ Deno.test("exec obeys cwd, env and user", async () => {
   assertEquals((await run(["sh", "-c", "pwd; id -un"])).stdout, "/home/user\nuser\n");
 });
 
-Deno.test("exec kills at the time limit, and what the command started with it", async () => {
+test("exec kills at the time limit, and what the command started with it", async () => {
   const error = await assertRejects(
     () => run("echo begun; sleep 777 & sleep 777", { timeoutMs: 2000 }),
     TimeoutError,
@@ -59,7 +60,7 @@ Deno.test("exec kills at the time limit, and what the command started with it", 
   await gone("sleep 777");
 });
 
-Deno.test("exec kills the command of a client that leaves", async () => {
+test("exec kills the command of a client that leaves", async () => {
   const abort = new AbortController();
   const call = run(["sleep", "778"], { signal: abort.signal });
   await until("the command", async () => (await running("sleep 778")) ? true : undefined);
@@ -68,7 +69,7 @@ Deno.test("exec kills the command of a client that leaves", async () => {
   await gone("sleep 778");
 });
 
-Deno.test("exec refuses what cannot run with a code", async () => {
+test("exec refuses what cannot run with a code", async () => {
   const cases: [string, Record<string, unknown>][] = [
     ["command_not_found", { cmd: "no-such-program" }],
     ["invalid_user", { cmd: "true", user: "nobody-here" }],
@@ -83,7 +84,7 @@ Deno.test("exec refuses what cannot run with a code", async () => {
   await assertRejects(() => run(["no-such-program"]), InvalidRequestError, "no-such-program");
 });
 
-Deno.test("exec carries a megabyte each way, and cuts output at its limit", async () => {
+test("exec carries a megabyte each way, and cuts output at its limit", async () => {
   const line = "x".repeat(100_000);
   const { stdout } = await run(["sh", "-c", 'printf %s "$@"', "sh", ...Array(8).fill(line)]);
   assertEquals(stdout.length, 800_000);
@@ -91,7 +92,7 @@ Deno.test("exec carries a megabyte each way, and cuts output at its limit", asyn
   assertEquals([much.truncated, much.stdoutBytes.length], [true, 16 * 1024 * 1024]);
 });
 
-Deno.test("twenty commands run at once", async () => {
+test("twenty commands run at once", async () => {
   const results = await Promise.all(
     Array.from({ length: 20 }, (_, i) => run(["sh", "-c", `echo ${i}; sleep 0.2; echo ${i}`])),
   );

@@ -2,10 +2,11 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { InvalidRequestError, NotFoundError } from "@wrenn/sdk";
 import { assertError, call } from "./lib/http.ts";
 import { sharedSandbox } from "./lib/sandbox.ts";
+import { test } from "./lib/test.ts";
 
 const sandbox = sharedSandbox();
 
-Deno.test("Files come back as they went in", async () => {
+test("Files come back as they went in", async () => {
   const { files } = sandbox();
   const all = new Uint8Array(70_000).map((_, i) => i % 256);
   for (
@@ -24,14 +25,14 @@ Deno.test("Files come back as they went in", async () => {
   }
 });
 
-Deno.test("A file is replaced, never mixed", async () => {
+test("A file is replaced, never mixed", async () => {
   const { files } = sandbox();
   await files.write("/tmp/replaced", "a long first text");
   await files.write("/tmp/replaced", "short");
   assertEquals(await files.read("/tmp/replaced"), "short");
 });
 
-Deno.test("Parts of a file are read by offset and length", async () => {
+test("Parts of a file are read by offset and length", async () => {
   const { files } = sandbox();
   await files.write("/tmp/digits", "0123456789");
   assertEquals(await files.read("/tmp/digits", { offset: 3 }), "3456789");
@@ -39,14 +40,14 @@ Deno.test("Parts of a file are read by offset and length", async () => {
   assertEquals(await files.read("/tmp/digits", { offset: 8, length: 100 }), "89");
 });
 
-Deno.test("Relative paths and ~ start at the user's home", async () => {
+test("Relative paths and ~ start at the user's home", async () => {
   const { files } = sandbox();
   assertEquals((await files.write("notes.txt", "1")).path, "/home/user/notes.txt");
   assertEquals(await files.read("~/notes.txt"), "1");
   assertEquals((await files.write("r.txt", "2", { user: "root" })).path, "/root/r.txt");
 });
 
-Deno.test("Users are kept apart", async () => {
+test("Users are kept apart", async () => {
   const { files } = sandbox();
   const root = { user: "root" };
   await files.write("/root/secret", "s", root);
@@ -58,7 +59,7 @@ Deno.test("Users are kept apart", async () => {
   assertEquals(error.code, "invalid_user");
 });
 
-Deno.test("Folders are made, listed, moved and removed", async () => {
+test("Folders are made, listed, moved and removed", async () => {
   const { files } = sandbox();
   assertEquals(await files.makeDir("/tmp/tree/a/b"), true);
   assertEquals(await files.makeDir("/tmp/tree/a/b"), false);
@@ -84,7 +85,7 @@ Deno.test("Folders are made, listed, moved and removed", async () => {
   assertEquals(await files.exists("/tmp/all.bin/below-a-file"), false);
 });
 
-Deno.test("What is not there, or is something else, is told by its code", async () => {
+test("What is not there, or is something else, is told by its code", async () => {
   const { files } = sandbox();
   const coded = async (code: string, work: Promise<unknown>): Promise<void> => {
     const error = await assertRejects(() => work, Error);
@@ -102,7 +103,7 @@ Deno.test("What is not there, or is something else, is told by its code", async 
   await assertRejects(() => files.watch("/no/such"), NotFoundError);
 });
 
-Deno.test("A multipart upload writes its file", async () => {
+test("A multipart upload writes its file", async () => {
   const base = `/v1/sandboxes/${sandbox().id}/files/write`;
   const form = new FormData();
   form.set("path", "/tmp/form.txt");
@@ -118,7 +119,7 @@ Deno.test("A multipart upload writes its file", async () => {
   assertError(none, 400, "invalid_request");
 });
 
-Deno.test("POST files/read answers the bytes", async () => {
+test("POST files/read answers the bytes", async () => {
   await sandbox().files.write("/tmp/posted", "0123456789");
   const answer = await call("POST", `/v1/sandboxes/${sandbox().id}/files/read`, {
     body: JSON.stringify({ path: "/tmp/posted", user: "root" }),
@@ -128,7 +129,7 @@ Deno.test("POST files/read answers the bytes", async () => {
   assertEquals(answer.headers.get("content-type"), "application/octet-stream");
 });
 
-Deno.test("An upload that breaks off is an error, and the next one replaces what it left", async () => {
+test("An upload that breaks off is an error, and the next one replaces what it left", async () => {
   const { files } = sandbox();
   await files.write("/tmp/kept", "old");
   const abort = new AbortController();
@@ -149,7 +150,7 @@ Deno.test("An upload that breaks off is an error, and the next one replaces what
   assertEquals(await files.read("/tmp/kept"), "new");
 });
 
-Deno.test("A watch tells what happens in a folder, and below it where asked", async () => {
+test("A watch tells what happens in a folder, and below it where asked", async () => {
   const { files, commands } = sandbox();
   await files.makeDir("/tmp/watched/sub");
   await using flat = await files.watch("/tmp/watched");
@@ -173,7 +174,7 @@ Deno.test("A watch tells what happens in a folder, and below it where asked", as
   assert(all.includes("create sub/inner"), String(all));
 });
 
-Deno.test("The API key is needed for files as for all else", async () => {
+test("The API key is needed for files as for all else", async () => {
   const path = `/v1/sandboxes/${sandbox().id}/files/stream/read?path=/etc/hostname`;
   for (const key of ["", "wrn_wrong", `wrn_${"a".repeat(32)}`]) {
     assertError(await call("GET", path, { headers: { "x-api-key": key } }), 401, "unauthorized");

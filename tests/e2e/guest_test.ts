@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { sharedSandbox } from "./lib/sandbox.ts";
+import { test } from "./lib/test.ts";
 import { until } from "./lib/wait.ts";
 
 const sandbox = sharedSandbox({ vcpus: 2, memoryMb: 768, diskMb: 10240 });
@@ -10,7 +11,7 @@ const sh = async (script: string, user?: string): Promise<string> => {
   return stdout.trim();
 };
 
-Deno.test("Python runs, with its standard library and without pip", async () => {
+test("Python runs, with its standard library and without pip", async () => {
   const program = `
 import http.server, json, sqlite3, threading, urllib.request
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -29,31 +30,31 @@ print(answer["path"], db.execute("select sum(n) from t").fetchone()[0])
   assertEquals(await sh("python3 program.py"), "/hello 45");
 });
 
-Deno.test("Node runs", async () => {
+test("Node runs", async () => {
   const { stdout } = await sandbox().commands.run(
     ["node", "-e", "console.log([1, 2, 3].map((n) => n * 2).join())"],
   );
   assertEquals(stdout, "2,4,6\n");
 });
 
-Deno.test("git makes a repository and a commit", async () => {
+test("git makes a repository and a commit", async () => {
   const script = "git init -q r; cd r; git config user.email a@b.c; git config user.name A;" +
     "echo x > f; git add f; git commit -qm first; git log --format=%s";
   assertEquals(await sh(`cd $(mktemp -d); ${script}`), "first");
 });
 
-Deno.test("curl and its certificates are there", async () => {
+test("curl and its certificates are there", async () => {
   assertMatch(await sh("curl --version"), /^curl \d/);
   assert(Number(await sh("wc -c < /etc/ssl/certs/ca-certificates.crt")) > 100_000);
 });
 
-Deno.test("The user is user, with a home, sudo and a writable /tmp", async () => {
+test("The user is user, with a home, sudo and a writable /tmp", async () => {
   assertEquals(await sh("id -un; echo $HOME; pwd"), "user\n/home/user\n/home/user");
   assertEquals(await sh("touch ~/x /tmp/x && sudo -n id -un"), "root");
   assertEquals(await sh("id -un; echo $HOME", "root"), "root\n/root");
 });
 
-Deno.test("Host name, clock and size are the sandbox's own", async () => {
+test("Host name, clock and size are the sandbox's own", async () => {
   assertEquals(await sh("hostname"), sandbox().id);
   const before = Date.now();
   const guest = Number(await sh("date +%s%3N"));
@@ -70,7 +71,7 @@ Deno.test("Host name, clock and size are the sandbox's own", async () => {
   assertMatch(await sh("cat /proc/sys/kernel/random/boot_id"), /^[0-9a-f-]{36}$/);
 });
 
-Deno.test("Two hundred orphans leave no zombie", async () => {
+test("Two hundred orphans leave no zombie", async () => {
   const program = `
 import os
 for i in range(200):
@@ -89,7 +90,7 @@ while True:
   });
 });
 
-Deno.test("A command leaves no process of the platform behind", async () => {
+test("A command leaves no process of the platform behind", async () => {
   const count = async (): Promise<number> => Number(await sh("ls -d /proc/[0-9]* | wc -l", "root"));
   const before = await count();
   for (let i = 0; i < 10; i++) await sh("true");
@@ -99,7 +100,7 @@ Deno.test("A command leaves no process of the platform behind", async () => {
   );
 });
 
-Deno.test("A program outlives the command that started it", async () => {
+test("A program outlives the command that started it", async () => {
   await sh("setsid sleep 781 > /dev/null 2>&1 < /dev/null &");
   assertMatch(await sh("ps -eo args"), /^sleep 781$/m);
   await sh("pkill -f 'sleep 781'");

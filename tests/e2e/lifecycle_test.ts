@@ -4,6 +4,7 @@ import { assertError, call, callJson } from "./lib/http.ts";
 import { platform } from "./lib/platform.ts";
 import { createSandbox } from "./lib/sandbox.ts";
 import { until } from "./lib/wait.ts";
+import { test } from "./lib/test.ts";
 
 const FIELDS = [
   "created_at",
@@ -23,7 +24,7 @@ const FIELDS = [
   "vcpus",
 ];
 
-Deno.test("A sandbox is created, read, listed and destroyed over plain HTTP", async () => {
+test("A sandbox is created, read, listed and destroyed over plain HTTP", async () => {
   const metadata = { run: crypto.randomUUID() };
   const created = await callJson("POST", "/v1/sandboxes", { template: "minimal", metadata });
   assertEquals(created.status, 201, created.text);
@@ -53,7 +54,7 @@ Deno.test("A sandbox is created, read, listed and destroyed over plain HTTP", as
   assertError(exec, 409, "sandbox_not_running");
 });
 
-Deno.test("Lists are cut into pages and know states", async () => {
+test("Lists are cut into pages and know states", async () => {
   const metadata = { run: crypto.randomUUID() };
   const made = await Promise.all(
     [1, 2].map(() => createSandbox({ template: "minimal", metadata })),
@@ -78,7 +79,7 @@ Deno.test("Lists are cut into pages and know states", async () => {
   }
 });
 
-Deno.test("A paused sandbox stands still and goes on where it was", async () => {
+test("A paused sandbox stands still and goes on where it was", async () => {
   const sandbox = await createSandbox({ template: "minimal", env: { GREETING: "hello" } });
   try {
     assertEquals((await sandbox.commands.run("echo $GREETING")).stdout, "hello\n");
@@ -103,7 +104,7 @@ Deno.test("A paused sandbox stands still and goes on where it was", async () => 
   }
 });
 
-Deno.test("An idle sandbox is destroyed, or paused where that was asked for", async () => {
+test("An idle sandbox is destroyed, or paused where that was asked for", async () => {
   const timeoutMs = 2000;
   const made = await Promise.all(
     (["destroy", "pause"] as const).map((onTimeout) =>
@@ -127,7 +128,7 @@ Deno.test("An idle sandbox is destroyed, or paused where that was asked for", as
   }
 });
 
-Deno.test("What cannot be made is refused with a code", async () => {
+test("What cannot be made is refused with a code", async () => {
   const missing = await assertRejects(() => createSandbox({ template: "no-such" }), NotFoundError);
   assertEquals(missing.code, "template_not_found");
   const { apiUrl } = platform();

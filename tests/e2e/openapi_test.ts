@@ -2,6 +2,7 @@ import { parse } from "yaml";
 import { assert, assertEquals } from "@std/assert";
 import { assertError, call } from "./lib/http.ts";
 import { sharedSandbox } from "./lib/sandbox.ts";
+import { test } from "./lib/test.ts";
 
 const sandbox = sharedSandbox({ template: "minimal" });
 
@@ -24,7 +25,7 @@ const BODIES: Record<string, unknown> = {
   "/v1/sandboxes/{id}/files/move": { path: "/tmp/none", destination: "/tmp/other" },
 };
 
-Deno.test("The document is OpenAPI 3.1 and the same in JSON and YAML", async () => {
+test("The document is OpenAPI 3.1 and the same in JSON and YAML", async () => {
   const json = await document();
   assertEquals(json.openapi, "3.1.0");
   assertEquals(parse((await call("GET", "/openapi.yaml")).text), json);
@@ -35,7 +36,7 @@ Deno.test("The document is OpenAPI 3.1 and the same in JSON and YAML", async () 
   }
 });
 
-Deno.test("Every operation below /v1 needs a key and answers what is documented", async () => {
+test("Every operation below /v1 needs a key and answers what is documented", async () => {
   const headers = { "content-type": "application/json" };
   for (const [path, operations] of Object.entries((await document()).paths)) {
     if (!path.startsWith("/v1/")) continue;
@@ -66,7 +67,7 @@ Deno.test("Every operation below /v1 needs a key and answers what is documented"
   }
 });
 
-Deno.test("Health, readiness and the reference page answer without a key and without other hosts", async () => {
+test("Health, readiness and the reference page answer without a key and without other hosts", async () => {
   const headers = { "x-api-key": "" };
   assertEquals((await call("GET", "/health", { headers })).json, { status: "ok" });
   const ready = await call("GET", "/ready", { headers });
