@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { delay } from "@wrenn/common";
 import { TEST_KEY } from "../testing/fake_services.ts";
 import { TestApp, type TestSocket } from "../testing/test_app.ts";
 
@@ -184,11 +185,17 @@ Deno.test("exec/stream holds a client whose input the command does not read", as
     return 0;
   });
   const socket = await open(t, { cmd: "late", stdin: true });
-  for (let i = 0; i < 50; i++) await socket.send({ type: "stdin", data: "x".repeat(10_000) });
+  for (let i = 0; i < 60; i++) await socket.send({ type: "stdin", data: "x".repeat(500_000) });
   await socket.send({ type: "stdin_close" });
+  // The kernel takes some of the 30 MB, then everything stands still.
+  for (let before = Infinity; socket.unsent !== before;) {
+    before = socket.unsent;
+    await delay(100);
+  }
+  assert(socket.unsent > 5_000_000, `Only ${socket.unsent} bytes wait at the client`);
   go.resolve();
   assertEquals(await socket.closed, 1000);
-  assertEquals(size, 500_000);
+  assertEquals(size, 30_000_000);
 });
 
 Deno.test("exec/stream pings, and cuts off a client that does not answer", async () => {

@@ -124,6 +124,11 @@ export class TestSocket {
     }
   }
 
+  /** Bytes sent that the network has not taken. */
+  get unsent(): number {
+    return this.#socket.bufferedAmount;
+  }
+
   /** All data of one kind, joined. */
   text(type: string): string {
     return this.messages.filter((m) => m.type === type).map((m) => m.data).join("");
