@@ -5,6 +5,7 @@ import { delay } from "@wrenn/common";
 import { TestAgent } from "./lib/agent.ts";
 import { leftovers, processesNaming } from "./lib/leftovers.ts";
 import { MINIMAL, type Shown, TestPlatform } from "./lib/platform.ts";
+import { takeSlots } from "./lib/slots.ts";
 import { until, untilEmpty } from "./lib/wait.ts";
 
 const SLOTS = "58100-58119";
@@ -35,6 +36,7 @@ async function untilEnded(platform: TestPlatform, id: string): Promise<Shown> {
 }
 
 Deno.test("After kill -9 of the agent its leftovers are gone and the database converges", async () => {
+  using _turn = await takeSlots(SLOTS);
   await using platform = await TestPlatform.open(SETUP);
   const { agent } = platform;
   const ids = await Promise.all([1, 2, 3].map(() => platform.create()));
@@ -69,6 +71,7 @@ Deno.test("After kill -9 of the agent its leftovers are gone and the database co
 });
 
 Deno.test("A machine that is killed is an error with a reason, and the others go on", async () => {
+  using _turn = await takeSlots(SLOTS);
   await using platform = await TestPlatform.open(SETUP);
   const { agent } = platform;
   const victim = await platform.create();
@@ -92,6 +95,7 @@ Deno.test("A machine that is killed is an error with a reason, and the others go
 });
 
 Deno.test("After kill -9 of the control plane in a create, host and database agree", async () => {
+  using _turn = await takeSlots(SLOTS);
   await using platform = await TestPlatform.open(SETUP);
   const { agent } = platform;
   const kept = await platform.create();
@@ -127,6 +131,7 @@ Deno.test("After kill -9 of the control plane in a create, host and database agr
 });
 
 Deno.test("SIGTERM of the agent leaves nothing, whatever its callers do", async () => {
+  using _turn = await takeSlots(SLOTS);
   await using agent = await TestAgent.open(SETUP);
   const { client } = agent;
   const made = await Promise.all([1, 2].map(() => agent.create()));

@@ -5,6 +5,7 @@ import { planSlot } from "../../agent/core/slot_plan.ts";
 import { qmpArgument } from "../../agent/core/qemu_args.ts";
 import { TestAgent } from "./lib/agent.ts";
 import { leftovers, processesNaming } from "./lib/leftovers.ts";
+import { takeSlots } from "./lib/slots.ts";
 import { until, untilEmpty } from "./lib/wait.ts";
 
 const SLOTS = "58120-58139";
@@ -33,6 +34,7 @@ async function untilIdle(agent: TestAgent): Promise<void> {
 }
 
 Deno.test("Twenty sandboxes in turn and five at once leave nothing, and the agent does not grow", async () => {
+  using _turn = await takeSlots(SLOTS);
   const before = await hostState();
   {
     await using agent = await TestAgent.open({ templates: ["minimal"], slots: SLOTS });
@@ -84,6 +86,7 @@ Deno.test("Twenty sandboxes in turn and five at once leave nothing, and the agen
 });
 
 Deno.test("Two hundred orphans in the guest leave no zombie", async () => {
+  using _turn = await takeSlots(SLOTS);
   await using agent = await TestAgent.open({ templates: ["minimal"], slots: SLOTS });
   const { id } = await agent.create();
   const orphans = "for i in $(seq 200); do (true & exec true) & done; wait";
@@ -99,6 +102,7 @@ Deno.test("Two hundred orphans in the guest leave no zombie", async () => {
 });
 
 Deno.test("The sweep at the start kills no process that only looks like a machine", async () => {
+  using _turn = await takeSlots(SLOTS);
   await using agent = await TestAgent.open({ templates: ["minimal"], slots: SLOTS });
   const { id } = await agent.create();
   const machines = await processesNaming(agent.runDir);

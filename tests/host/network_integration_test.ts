@@ -14,6 +14,7 @@ import {
 } from "../../agent/network/testing/lab.ts";
 import { TestAgent } from "./lib/agent.ts";
 import { addIpv6, probeFromGuest, serveInGuest } from "./lib/guest_network.ts";
+import { takeSlots } from "./lib/slots.ts";
 import { until } from "./lib/wait.ts";
 
 const SLOTS = "58000-58019";
@@ -24,6 +25,7 @@ const silence = (hosts: readonly string[]): Record<string, null> =>
   Object.fromEntries(hosts.map((host) => [host, null]));
 
 Deno.test("A real guest reaches the internet as the host, and nothing else", async () => {
+  using _turn = await takeSlots(SLOTS);
   await using lab = new Lab("wh58000");
   await lab.world();
   await using agent = await TestAgent.open({
