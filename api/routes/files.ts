@@ -64,7 +64,7 @@ const remove = createRoute({
   path: `${base}/remove`,
   tags,
   summary: "Remove a file or a folder",
-  description: "A folder goes with all below it.",
+  description: "A folder goes with all below it. What is not there is gone already: no error.",
   request: request(fileBody),
   responses: { 204: { description: "It is gone" }, ...failures },
 });

@@ -130,9 +130,9 @@ export class FakeFiles {
     return this.stat(to);
   }
 
-  /** Removes a file or a folder with all below it. */
+  /** Removes a file or a folder with all below it. One that is not there is fine, as with the guest agent. */
   remove(path: string): void {
-    this.#node(path);
+    if (!this.#nodes.has(path)) return;
     for (const p of [...this.#nodes.keys()]) {
       if (p === path || p.startsWith(`${path}/`)) this.#nodes.delete(p);
     }

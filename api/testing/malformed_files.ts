@@ -72,7 +72,7 @@ export const MALFORMED_FILES: readonly MalformedCase[] = [
     call("user with a slash", path, { path: "x", user: "a/b" }, "invalid_user"),
     call("unknown field", path, { path: "/tmp", force: true }, "invalid_request"),
   ]),
-  ...["list", "stat", "remove", "read"].map((path) =>
+  ...["list", "stat", "read"].map((path) =>
     call("nothing there", path, { path: "/tmp/nothing/here" }, "file_not_found")
   ),
   call("traversal to nothing", "read", { path: "/tmp/../../../no/such/file" }, "file_not_found"),

@@ -161,7 +161,7 @@ export class Files {
     return readFileInfo(await this.#call("move", fields, options, false));
   }
 
-  /** Removes a file, or a directory with all that is in it. */
+  /** Removes a file, or a directory with all that is in it. What is not there is gone already: no error. */
   async remove(path: string, options: FileOptions = {}): Promise<void> {
     await this.#connection.http.empty(this.#request("remove", { path }, options, false));
   }

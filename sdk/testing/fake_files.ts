@@ -72,9 +72,7 @@ export class FakeFiles {
         return Response.json(this.#entry(destination));
       }
       case "remove":
-        this.#get(path);
-        this.#entries.delete(path);
-        this.#tell("remove", path);
+        if (this.#entries.delete(path)) this.#tell("remove", path);
         return new Response(null, { status: 204 });
       default:
         return Response.json(this.#entry(path));
