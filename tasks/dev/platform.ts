@@ -24,8 +24,8 @@ export interface Platform extends AsyncDisposable {
 }
 
 const READY_TIMEOUT_MS = 60_000;
-/** The agent ends its sandboxes within ten seconds of SIGTERM. */
-const AGENT_GRACE_MS = 20_000;
+/** The agent takes up to a minute to end its sandboxes in order. */
+const AGENT_GRACE_MS = 65_000;
 const API_GRACE_MS = 12_000;
 /** Transfers leave their garbage outside V8's heap; a small young generation collects it often (decision 006). */
 const V8_FLAGS = "--v8-flags=--max-semi-space-size=1";

@@ -51,7 +51,7 @@ export async function endLeftovers(state: DevState): Promise<string[]> {
     ended.push(part);
     Deno.kill(pid, "SIGTERM");
     for (let waited = 0; await isOurs(pid, part); waited += 100) {
-      if (waited === 15_000) Deno.kill(pid, "SIGKILL");
+      if (waited === 65_000) Deno.kill(pid, "SIGKILL");
       await delay(100);
     }
   }

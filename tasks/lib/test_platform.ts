@@ -13,7 +13,7 @@ export interface TestPlatform extends AsyncDisposable {
 
 /** The first start may have to build images. */
 const START_TIMEOUT_MS = 15 * 60_000;
-const STOP_TIMEOUT_MS = 40_000;
+const STOP_TIMEOUT_MS = 90_000;
 /** Slots that neither `dev` nor the integration tests use. */
 const SLOTS = "50001-50999";
 
