@@ -4,7 +4,10 @@ import { hostState, leaked } from "./leaks.ts";
 Deno.test("leaked() names a process, a namespace, a link and a file that were left behind", async () => {
   const before = await hostState();
   const file = await Deno.makeTempFile({ dir: "/tmp", prefix: "wrenn-leak-" });
-  const sleeper = new Deno.Command("sh", { args: ["-c", "sleep 60; : wrenn-leak-test"] }).spawn();
+  const sleeper = new Deno.Command("sh", {
+    args: ["-c", "sleep 60; : wrenn-leak-test"],
+    detached: true,
+  }).spawn();
   await command("ip", "netns", "add", "ns-65534");
   await command("ip", "link", "add", "veth-65534", "type", "veth");
   try {
@@ -17,7 +20,7 @@ Deno.test("leaked() names a process, a namespace, a link and a file that were le
     await command("ip", "link", "del", "veth-65534");
     await command("ip", "netns", "del", "ns-65534");
     await Deno.remove(file);
-    await command("pkill", "-P", String(sleeper.pid));
+    Deno.kill(-sleeper.pid, "SIGKILL");
     await sleeper.status;
   }
   assertEquals(leaked(before, await hostState()).filter((l) => l.includes("65534")), []);
