@@ -1,5 +1,6 @@
 /** Commands in a sandbox: run to the end, or with input and output as they come. */
-import { fromConnectError, linkSignals } from "@wrenn/common";
+import { linkSignals } from "@wrenn/common";
+import { fromAgentError } from "../hosts/agent_errors.ts";
 import type { ExecStreamRequest, ExecStreamRequestSchema } from "@wrenn/proto/agent";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { SandboxId } from "@wrenn/common";
@@ -96,7 +97,7 @@ export class ExecService {
         timedOut: done.timedOut,
       };
     } catch (error) {
-      throw fromConnectError(error, "host_unavailable");
+      throw fromAgentError(error);
     }
   }
 
@@ -136,7 +137,7 @@ export class ExecService {
         }
       }
     } catch (error) {
-      throw fromConnectError(error, "host_unavailable");
+      throw fromAgentError(error);
     } finally {
       call.abort();
     }

@@ -1,6 +1,7 @@
 /** Files in a sandbox: whole, as streams, and the calls of a file system. */
 import { timestampDate } from "@bufbuild/protobuf/wkt";
-import { fromConnectError, linkSignals, type SandboxId, WrennError } from "@wrenn/common";
+import { linkSignals, type SandboxId, WrennError } from "@wrenn/common";
+import { fromAgentError } from "../hosts/agent_errors.ts";
 import { type FileEntry, FileType, WatchEventType } from "@wrenn/proto/agent";
 import type { AgentClient, Principal, SandboxService } from "./types.ts";
 
@@ -125,7 +126,7 @@ export class FileService {
       const done = await agent.writeFile(requests(), { signal: call.signal });
       return { path: done.path, size: Number(done.size) };
     } catch (error) {
-      throw fromConnectError(failure?.error ?? error, "host_unavailable");
+      throw fromAgentError(failure?.error ?? error);
     } finally {
       call.abort();
     }
@@ -183,7 +184,7 @@ export class FileService {
         } else if (type !== WatchEventType.UNSPECIFIED) yield { type: WATCH_TYPES[type], name };
       }
     } catch (error) {
-      throw fromConnectError(error, "host_unavailable");
+      throw fromAgentError(error);
     }
   }
 
@@ -196,7 +197,7 @@ async function mapped<T>(call: Promise<T>): Promise<T> {
   try {
     return await call;
   } catch (error) {
-    throw fromConnectError(error, "host_unavailable");
+    throw fromAgentError(error);
   }
 }
 
