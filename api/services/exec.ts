@@ -1,9 +1,8 @@
 /** Commands in a sandbox: run to the end, or with input and output as they come. */
-import { linkSignals } from "@wrenn/common";
-import { fromAgentError } from "../hosts/agent_errors.ts";
+import { linkSignals, type SandboxId } from "@wrenn/common";
 import type { ExecStreamRequest, ExecStreamRequestSchema } from "@wrenn/proto/agent";
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { SandboxId } from "@wrenn/common";
+import { fromAgentError } from "../hosts/agent_errors.ts";
 import type { OpenSandbox, Principal, SandboxService } from "./types.ts";
 
 /** A command for the guest; it is run directly, without a shell. */
