@@ -17,6 +17,7 @@ import {
 import { type AgentConfig, loadAgentConfig } from "./config.ts";
 import { Guest } from "./guest/guest.ts";
 import { NetnsSlots } from "./network/netns_slots.ts";
+import { lockRange } from "./network/range_lock.ts";
 import { Qcow2Store } from "./rootfs/qcow2_store.ts";
 import { startServer } from "./rpc/server.ts";
 import { readHostFigures } from "./sandbox/host_figures.ts";
@@ -24,6 +25,7 @@ import { SandboxManager } from "./sandbox/manager.ts";
 import { startReaper } from "./sandbox/reaper.ts";
 import { StartGate } from "./sandbox/start_gate.ts";
 import { loadHostId, lockDataDir, sweep } from "./sandbox/sweep.ts";
+import { startWaker } from "./sandbox/waker.ts";
 import { AGENT_VERSION } from "./version.ts";
 import { QemuDriver } from "./vmm/qemu/driver.ts";
 
@@ -56,6 +58,8 @@ async function build(config: AgentConfig, undo: CleanupStack): Promise<void> {
   await Deno.mkdir(runDir, { recursive: true });
   const lock = await lockDataDir(dataDir);
   undo.add(() => lock[Symbol.dispose](), "lock");
+  const range = await lockRange(config.slots);
+  undo.add(() => range[Symbol.dispose](), "slot range");
   const hostId = await loadHostId(dataDir);
   const kernel = await required(join(dataDir, "kernels", "vmlinux"));
   const initrd = await required(join(dataDir, "kernels", "initrd.img"));
@@ -103,8 +107,10 @@ async function build(config: AgentConfig, undo: CleanupStack): Promise<void> {
     },
   });
   const reaper = startReaper(manager, systemClock);
+  const waker = vmm.accelerator === "tcg" ? startWaker(manager) : undefined;
   undo.add(async () => {
     reaper[Symbol.dispose]();
+    await waker?.[Symbol.asyncDispose]();
     // Calls end with their sandboxes, so the two wait for each other.
     await Promise.all([manager.stop(), server.stop(DRAIN_MS)]);
   }, "sandboxes and service");

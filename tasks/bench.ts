@@ -12,6 +12,9 @@ import { readEnvFile } from "./dev/env_file.ts";
 import { fail, repoRoot, say } from "./lib/shell.ts";
 import { startTestPlatform } from "./lib/test_platform.ts";
 
+/** Slots of a platform of this run's own. */
+const SLOTS = "51001-51999";
+
 const options = parseOptions();
 await using platform = await findPlatform(options);
 const start = performance.now();
@@ -51,7 +54,7 @@ async function findPlatform(
   const found = { url: env["WRENN_API_URL"] ?? "", key: env["WRENN_API_KEY"] ?? "" };
   if (found.url !== "" && await answers(found.url)) return { ...found, ...leave };
   say("No platform runs: starting one");
-  const started = await startTestPlatform(say);
+  const started = await startTestPlatform(say, SLOTS);
   return {
     url: started.env["WRENN_API_URL"] ?? "",
     key: started.env["WRENN_API_KEY"] ?? "",

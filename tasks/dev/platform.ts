@@ -30,6 +30,9 @@ const API_GRACE_MS = 12_000;
 /** Transfers leave their garbage outside V8's heap; a small young generation collects it often (decision 006). */
 const V8_FLAGS = "--v8-flags=--max-semi-space-size=1";
 
+/** Told of each part as soon as its process exists, so that a later start can end it. */
+export type RecordPart = (part: "agent" | "api", pid: number, url: string) => Promise<void>;
+
 /**
  * Starts database, host agent and control plane. `previousKey` is kept when it still works.
  *
@@ -39,6 +42,7 @@ export async function startPlatform(
   options: DevOptions,
   folders: DevFolders,
   previousKey: string | undefined,
+  record: RecordPart,
 ): Promise<Platform> {
   const undo = new CleanupStack();
   try {
@@ -49,6 +53,8 @@ export async function startPlatform(
     await Deno.mkdir(folders.run, { recursive: true });
     await Deno.chmod(folders.run, 0o711);
     undo.add(() => Deno.remove(folders.run, { recursive: true }), "run folder");
+    const port = options.port === 0 ? freePort() : options.port;
+    const url = `http://127.0.0.1:${port}`;
     const databaseUrl = await startDatabase(folders, undo);
     const key = await prepareDatabase(databaseUrl, previousKey);
 
@@ -67,10 +73,9 @@ export async function startPlatform(
       logs: folders.logs,
     });
     undo.add(() => agent.stop(AGENT_GRACE_MS), "agent");
+    await record("agent", agent.pid, url);
     await until(agent, "a socket", () => Deno.stat(socket).then(() => true, () => false));
 
-    const port = options.port === 0 ? freePort() : options.port;
-    const url = `http://127.0.0.1:${port}`;
     const api = startPart({
       name: "api",
       args: ["run", "-A", "--quiet", V8_FLAGS, "api/main.ts"],
@@ -83,6 +88,7 @@ export async function startPlatform(
       logs: folders.logs,
     });
     undo.add(() => api.stop(API_GRACE_MS), "api");
+    await record("api", api.pid, url);
     await until(api, `an answer at ${url}/ready`, () => isReady(url));
 
     const broken = Promise.race([agent, api].map(async (part) => {

@@ -5,10 +5,12 @@ import { delay } from "@wrenn/common";
 export interface DevState {
   /** Process of `dev` itself. */
   readonly dev: number;
-  /** Process of the host agent. */
+  /** Process of the host agent; 0 before it started. */
   readonly agent: number;
-  /** Process of the control plane. */
+  /** Process of the control plane; 0 before it started. */
   readonly api: number;
+  /** The first sandbox has run. */
+  readonly ready: boolean;
   /** Base URL of the control plane. */
   readonly url: string;
   /** Run folder of the agent. */
@@ -38,6 +40,7 @@ export async function writeState(path: string, state: DevState): Promise<void> {
 
 /** True while `pid` runs that program of ours. */
 export async function isOurs(pid: number, part: keyof typeof PROGRAM): Promise<boolean> {
+  if (pid === 0) return false;
   const cmdline = await Deno.readTextFile(`/proc/${pid}/cmdline`).catch(() => "");
   return cmdline.split("\0").some((word) => word.endsWith(PROGRAM[part]));
 }

@@ -14,14 +14,17 @@ export interface TestPlatform extends AsyncDisposable {
 /** The first start may have to build images. */
 const START_TIMEOUT_MS = 15 * 60_000;
 const STOP_TIMEOUT_MS = 90_000;
-/** Slots that neither `dev` nor the integration tests use. */
+/** Slots of the end-to-end tests: neither `dev` nor the integration tests use them. */
 const SLOTS = "50001-50999";
 
 /** Starts the platform and waits until it is ready. */
-export async function startTestPlatform(say: (line: string) => void): Promise<TestPlatform> {
+export async function startTestPlatform(
+  say: (line: string) => void,
+  slots: string = SLOTS,
+): Promise<TestPlatform> {
   const dataDir = await Deno.makeTempDir({ prefix: "wrenn-e2e-" });
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "tasks/dev.ts", "--port", "0", "--data-dir", dataDir, "--slots", SLOTS],
+    args: ["run", "-A", "tasks/dev.ts", "--port", "0", "--data-dir", dataDir, "--slots", slots],
     cwd: repoRoot(),
     stdin: "null",
     detached: true,
@@ -41,7 +44,7 @@ export async function startTestPlatform(say: (line: string) => void): Promise<Te
   const state = join(dataDir, "state.json");
   for (let waited = 0;; waited += 200) {
     const found = await readState(state);
-    if (found) {
+    if (found?.ready) {
       const env = parseDotenv(await Deno.readTextFile(join(dataDir, "env")));
       say(`Platform at ${found.url}`);
       return {
