@@ -16,3 +16,4 @@ export * from "./error_codes.ts";
 export * from "./errors.ts";
 export * from "./ids.ts";
 export * from "./log.ts";
+export * from "./signals.ts";

@@ -1,4 +1,5 @@
 /** The exit code of a process in the guest, from what the guest agent says about its end. */
+import { GO_SIGNAL_NAMES } from "@wrenn/common";
 
 /** How envd reports an end (`process.ProcessEvent.EndEvent`): the strings of Go's `ProcessState`. */
 export interface GuestExit {
@@ -9,41 +10,6 @@ export interface GuestExit {
   readonly status: string;
 }
 
-/** Go's names of the Linux signals, by number. */
-const SIGNAL_NAMES: readonly string[] = [
-  "",
-  "hangup",
-  "interrupt",
-  "quit",
-  "illegal instruction",
-  "trace/breakpoint trap",
-  "aborted",
-  "bus error",
-  "floating point exception",
-  "killed",
-  "user defined signal 1",
-  "segmentation fault",
-  "user defined signal 2",
-  "broken pipe",
-  "alarm clock",
-  "terminated",
-  "stack fault",
-  "child exited",
-  "continued",
-  "stopped (signal)",
-  "stopped",
-  "stopped (tty input)",
-  "stopped (tty output)",
-  "urgent I/O condition",
-  "CPU time limit exceeded",
-  "file size limit exceeded",
-  "virtual timer expired",
-  "profiling timer expired",
-  "window changed",
-  "I/O possible",
-  "power failure",
-  "bad system call",
-];
 const SIGNALED = /^signal: (.+?)( \(core dumped\))?$/;
 const NUMBERED = /^(?:signal )?(\d{1,2})$/;
 
@@ -60,6 +26,6 @@ export function signalOf(status: string): number | undefined {
   if (name === undefined) return undefined;
   const number = NUMBERED.exec(name)?.[1];
   if (number !== undefined) return Number(number);
-  const index = SIGNAL_NAMES.indexOf(name);
+  const index = GO_SIGNAL_NAMES.indexOf(name);
   return index > 0 ? index : undefined;
 }

@@ -1,4 +1,5 @@
 /** How a process ended, in the words of Go's `os.ProcessState` that E2B clients compare. */
+import { GO_SIGNAL_NAMES } from "@wrenn/common/signals";
 
 /** End of a process on the wire. */
 export interface ExitReport {
@@ -15,42 +16,6 @@ export interface ExitReport {
 /** What the operating system said: a code, or the number of the signal. */
 export type WaitResult = { code: number } | { signal: number };
 
-/** Go's `syscall.Signal` names on Linux, by number. */
-const GO_NAMES: readonly string[] = [
-  "",
-  "hangup",
-  "interrupt",
-  "quit",
-  "illegal instruction",
-  "trace/breakpoint trap",
-  "aborted",
-  "bus error",
-  "floating point exception",
-  "killed",
-  "user defined signal 1",
-  "segmentation fault",
-  "user defined signal 2",
-  "broken pipe",
-  "alarm clock",
-  "terminated",
-  "stack fault",
-  "child exited",
-  "continued",
-  "stopped (signal)",
-  "stopped",
-  "stopped (tty input)",
-  "stopped (tty output)",
-  "urgent I/O condition",
-  "CPU time limit exceeded",
-  "file size limit exceeded",
-  "virtual timer expired",
-  "profiling timer expired",
-  "window changed",
-  "I/O possible",
-  "power failure",
-  "bad system call",
-];
-
 /** The report of an ended process. */
 export function exitReport(result: WaitResult): ExitReport {
   if ("code" in result) {
@@ -59,6 +24,6 @@ export function exitReport(result: WaitResult): ExitReport {
       ? { exitCode: 0, exited: true, status }
       : { exitCode: result.code, exited: true, status, error: status };
   }
-  const status = `signal: ${GO_NAMES[result.signal] || `signal ${result.signal}`}`;
+  const status = `signal: ${GO_SIGNAL_NAMES[result.signal] || `signal ${result.signal}`}`;
   return { exitCode: -1, exited: false, status, error: status };
 }
