@@ -18,12 +18,15 @@ export type ErrorCode =
   | "file_not_found"
   | "process_not_found"
   | "template_not_found"
+  | "snapshot_not_found"
   | "method_not_allowed"
   | "request_timeout"
   | "conflict"
   | "already_exists"
   | "sandbox_not_running"
   | "sandbox_paused"
+  | "snapshot_corrupt"
+  | "snapshot_incompatible"
   | "payload_too_large"
   | "unsupported_media_type"
   | "range_not_satisfiable"
@@ -64,12 +67,15 @@ export const ERROR_CODES: Readonly<Record<ErrorCode, ErrorCodeEntry>> = {
   file_not_found: { http: 404, connect: Code.NotFound },
   process_not_found: { http: 404, connect: Code.NotFound },
   template_not_found: { http: 404, connect: Code.NotFound },
+  snapshot_not_found: { http: 404, connect: Code.NotFound },
   method_not_allowed: { http: 405, connect: Code.Unimplemented },
   request_timeout: { http: 408, connect: Code.DeadlineExceeded },
   conflict: { http: 409, connect: Code.Aborted },
   already_exists: { http: 409, connect: Code.AlreadyExists },
   sandbox_not_running: { http: 409, connect: Code.FailedPrecondition },
   sandbox_paused: { http: 409, connect: Code.FailedPrecondition },
+  snapshot_corrupt: { http: 409, connect: Code.DataLoss },
+  snapshot_incompatible: { http: 409, connect: Code.FailedPrecondition },
   payload_too_large: { http: 413, connect: Code.ResourceExhausted },
   unsupported_media_type: { http: 415, connect: Code.InvalidArgument },
   range_not_satisfiable: { http: 416, connect: Code.OutOfRange },

@@ -4,9 +4,12 @@
 export type SandboxId = `sb-${string}`;
 /** `host-` and 8 hex digits. */
 export type HostId = `host-${string}`;
+/** `snap-` and 16 hex digits: one per snapshot, never used again. */
+export type SnapshotId = `snap-${string}`;
 
 const SANDBOX_ID = /^sb-[0-9a-f]{8}$/;
 const HOST_ID = /^host-[0-9a-f]{8}$/;
+const SNAPSHOT_ID = /^snap-[0-9a-f]{16}$/;
 const API_KEY = /^wrn_[0-9A-Za-z]{32}$/;
 const API_KEY_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
@@ -25,6 +28,11 @@ export function isHostId(text: string): text is HostId {
   return HOST_ID.test(text);
 }
 
+/** True for a well-formed snapshot id. */
+export function isSnapshotId(text: string): text is SnapshotId {
+  return SNAPSHOT_ID.test(text);
+}
+
 /** True for a well-formed API key of ours: `wrn_` and 32 letters or digits. */
 export function isApiKey(text: string): boolean {
   return API_KEY.test(text);
@@ -38,6 +46,11 @@ export function newSandboxId(random: RandomBytes = systemRandom): SandboxId {
 /** A new host id. */
 export function newHostId(random: RandomBytes = systemRandom): HostId {
   return `host-${random(new Uint8Array(4)).toHex()}`;
+}
+
+/** A new snapshot id. */
+export function newSnapshotId(random: RandomBytes = systemRandom): SnapshotId {
+  return `snap-${random(new Uint8Array(8)).toHex()}`;
 }
 
 /** A new execution id: 16 hex digits, one per start of a sandbox. */

@@ -14,6 +14,7 @@ export * from "./connect_handler.ts";
 export * from "./connect_transport.ts";
 export * from "./error_codes.ts";
 export * from "./errors.ts";
+export * from "./hash.ts";
 export * from "./ids.ts";
 export * from "./log.ts";
 export * from "./signals.ts";

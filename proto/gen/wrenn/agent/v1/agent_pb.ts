@@ -19,7 +19,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file wrenn/agent/v1/agent.proto.
  */
 export const file_wrenn_agent_v1_agent: GenFile = /*@__PURE__*/
-  fileDesc("Chp3cmVubi9hZ2VudC92MS9hZ2VudC5wcm90bxIOd3Jlbm4uYWdlbnQudjEiRgoNTmV0d29ya1BvbGljeRIQCghpbnRlcm5ldBgBIAEoCBIRCglhbGxvd19vdXQYAiADKAkSEAoIZGVueV9vdXQYAyADKAkipQIKC1NhbmRib3hTcGVjEhAKCHRlbXBsYXRlGAEgASgJEg0KBXZjcHVzGAIgASgNEhEKCW1lbW9yeV9tYhgDIAEoDRIPCgdkaXNrX21iGAQgASgNEhMKC3RpbWVvdXRfc2VjGAUgASgNEi0KCm9uX3RpbWVvdXQYBiABKA4yGS53cmVubi5hZ2VudC52MS5PblRpbWVvdXQSMQoDZW52GAcgAygLMiQud3Jlbm4uYWdlbnQudjEuU2FuZGJveFNwZWMuRW52RW50cnkSLgoHbmV0d29yaxgIIAEoCzIdLndyZW5uLmFnZW50LnYxLk5ldHdvcmtQb2xpY3kaKgoIRW52RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASLPAgoHU2FuZGJveBIKCgJpZBgBIAEoCRIUCgxleGVjdXRpb25faWQYAiABKAkSLQoGc3RhdHVzGAMgASgOMh0ud3Jlbm4uYWdlbnQudjEuU2FuZGJveFN0YXR1cxIpCgRzcGVjGAQgASgLMhsud3Jlbm4uYWdlbnQudjEuU2FuZGJveFNwZWMSDwoHaG9zdF9pcBgFIAEoCRIuCgpjcmVhdGVkX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpzdGFydGVkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5sYXN0X2FjdGl2ZV9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLcmVhc29uX2NvZGUYCSABKAkSDgoGcmVhc29uGAogASgJImMKFENyZWF0ZVNhbmRib3hSZXF1ZXN0EgoKAmlkGAEgASgJEhQKDGV4ZWN1dGlvbl9pZBgCIAEoCRIpCgRzcGVjGAMgASgLMhsud3Jlbm4uYWdlbnQudjEuU2FuZGJveFNwZWMiQQoVQ3JlYXRlU2FuZGJveFJlc3BvbnNlEigKB3NhbmRib3gYASABKAsyFy53cmVubi5hZ2VudC52MS5TYW5kYm94IjkKFURlc3Ryb3lTYW5kYm94UmVxdWVzdBIKCgJpZBgBIAEoCRIUCgxleGVjdXRpb25faWQYAiABKAkiGAoWRGVzdHJveVNhbmRib3hSZXNwb25zZSIfChFHZXRTYW5kYm94UmVxdWVzdBIKCgJpZBgBIAEoCSI+ChJHZXRTYW5kYm94UmVzcG9uc2USKAoHc2FuZGJveBgBIAEoCzIXLndyZW5uLmFnZW50LnYxLlNhbmRib3giFgoUTGlzdFNhbmRib3hlc1JlcXVlc3QiQwoVTGlzdFNhbmRib3hlc1Jlc3BvbnNlEioKCXNhbmRib3hlcxgBIAMoCzIXLndyZW5uLmFnZW50LnYxLlNhbmRib3giFwoVV2F0Y2hTYW5kYm94ZXNSZXF1ZXN0IkIKFldhdGNoU2FuZGJveGVzUmVzcG9uc2USKAoHc2FuZGJveBgBIAEoCzIXLndyZW5uLmFnZW50LnYxLlNhbmRib3giIQoTUGF1c2VTYW5kYm94UmVxdWVzdBIKCgJpZBgBIAEoCSJAChRQYXVzZVNhbmRib3hSZXNwb25zZRIoCgdzYW5kYm94GAEgASgLMhcud3Jlbm4uYWdlbnQudjEuU2FuZGJveCIiChRSZXN1bWVTYW5kYm94UmVxdWVzdBIKCgJpZBgBIAEoCSJBChVSZXN1bWVTYW5kYm94UmVzcG9uc2USKAoHc2FuZGJveBgBIAEoCzIXLndyZW5uLmFnZW50LnYxLlNhbmRib3giIAoSUGluZ1NhbmRib3hSZXF1ZXN0EgoKAmlkGAEgASgJIj8KE1BpbmdTYW5kYm94UmVzcG9uc2USKAoHc2FuZGJveBgBIAEoCzIXLndyZW5uLmFnZW50LnYxLlNhbmRib3girwEKB0NvbW1hbmQSCwoDY21kGAEgASgJEgwKBGFyZ3MYAiADKAkSCwoDY3dkGAMgASgJEi0KA2VudhgEIAMoCzIgLndyZW5uLmFnZW50LnYxLkNvbW1hbmQuRW52RW50cnkSDAoEdXNlchgFIAEoCRITCgt0aW1lb3V0X3NlYxgGIAEoDRoqCghFbnZFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIkMKC0V4ZWNSZXF1ZXN0EgoKAmlkGAEgASgJEigKB2NvbW1hbmQYAiABKAsyFy53cmVubi5hZ2VudC52MS5Db21tYW5kInwKDEV4ZWNSZXNwb25zZRIOCgZzdGRvdXQYASABKAwSDgoGc3RkZXJyGAIgASgMEhEKCWV4aXRfY29kZRgDIAEoBRITCgtkdXJhdGlvbl9tcxgEIAEoBBIRCgl0cnVuY2F0ZWQYBSABKAgSEQoJdGltZWRfb3V0GAYgASgIIiUKB1B0eVNpemUSDAoEY29scxgBIAEoDRIMCgRyb3dzGAIgASgNInYKCUV4ZWNTdGFydBIKCgJpZBgBIAEoCRIoCgdjb21tYW5kGAIgASgLMhcud3Jlbm4uYWdlbnQudjEuQ29tbWFuZBIkCgNwdHkYAyABKAsyFy53cmVubi5hZ2VudC52MS5QdHlTaXplEg0KBXN0ZGluGAQgASgIIq0BChFFeGVjU3RyZWFtUmVxdWVzdBIqCgVzdGFydBgBIAEoCzIZLndyZW5uLmFnZW50LnYxLkV4ZWNTdGFydEgAEg8KBXN0ZGluGAIgASgMSAASFQoLc3RkaW5fY2xvc2UYAyABKAhIABIpCgZyZXNpemUYBCABKAsyFy53cmVubi5hZ2VudC52MS5QdHlTaXplSAASEAoGc2lnbmFsGAUgASgNSABCBwoFZXZlbnQiRQoIRXhlY0V4aXQSEQoJZXhpdF9jb2RlGAEgASgFEhEKCXRpbWVkX291dBgCIAEoCBITCgtkdXJhdGlvbl9tcxgDIAEoBCKLAQoSRXhlY1N0cmVhbVJlc3BvbnNlEg8KBXN0YXJ0GAEgASgNSAASEAoGc3Rkb3V0GAIgASgMSAASEAoGc3RkZXJyGAMgASgMSAASDQoDcHR5GAQgASgMSAASKAoEZXhpdBgFIAEoCzIYLndyZW5uLmFnZW50LnYxLkV4ZWNFeGl0SABCBwoFZXZlbnQiMQoHRmlsZVJlZhIKCgJpZBgBIAEoCRIMCgRwYXRoGAIgASgJEgwKBHVzZXIYAyABKAkiWAoPUmVhZEZpbGVSZXF1ZXN0EiUKBGZpbGUYASABKAsyFy53cmVubi5hZ2VudC52MS5GaWxlUmVmEg4KBm9mZnNldBgCIAEoBBIOCgZsZW5ndGgYAyABKAQiLgoQUmVhZEZpbGVSZXNwb25zZRIMCgRzaXplGAEgASgEEgwKBGRhdGEYAiABKAwiVQoQV3JpdGVGaWxlUmVxdWVzdBIoCgVzdGFydBgBIAEoCzIXLndyZW5uLmFnZW50LnYxLkZpbGVSZWZIABIOCgRkYXRhGAIgASgMSABCBwoFZXZlbnQiLwoRV3JpdGVGaWxlUmVzcG9uc2USDAoEcGF0aBgBIAEoCRIMCgRzaXplGAIgASgEIuoBCglGaWxlRW50cnkSDAoEbmFtZRgBIAEoCRIMCgRwYXRoGAIgASgJEiYKBHR5cGUYAyABKA4yGC53cmVubi5hZ2VudC52MS5GaWxlVHlwZRIMCgRzaXplGAQgASgEEgwKBG1vZGUYBSABKA0SDQoFb3duZXIYBiABKAkSDQoFZ3JvdXAYByABKAkSLwoLbW9kaWZpZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhsKDnN5bWxpbmtfdGFyZ2V0GAkgASgJSACIAQFCEQoPX3N5bWxpbmtfdGFyZ2V0IkYKDkxpc3REaXJSZXF1ZXN0EiUKBGZpbGUYASABKAsyFy53cmVubi5hZ2VudC52MS5GaWxlUmVmEg0KBWRlcHRoGAIgASgNIj0KD0xpc3REaXJSZXNwb25zZRIqCgdlbnRyaWVzGAEgAygLMhkud3Jlbm4uYWdlbnQudjEuRmlsZUVudHJ5IjQKC1N0YXRSZXF1ZXN0EiUKBGZpbGUYASABKAsyFy53cmVubi5hZ2VudC52MS5GaWxlUmVmIjgKDFN0YXRSZXNwb25zZRIoCgVlbnRyeRgBIAEoCzIZLndyZW5uLmFnZW50LnYxLkZpbGVFbnRyeSI3Cg5NYWtlRGlyUmVxdWVzdBIlCgRmaWxlGAEgASgLMhcud3Jlbm4uYWdlbnQudjEuRmlsZVJlZiI7Cg9NYWtlRGlyUmVzcG9uc2USKAoFZW50cnkYASABKAsyGS53cmVubi5hZ2VudC52MS5GaWxlRW50cnkiSQoLTW92ZVJlcXVlc3QSJQoEZmlsZRgBIAEoCzIXLndyZW5uLmFnZW50LnYxLkZpbGVSZWYSEwoLZGVzdGluYXRpb24YAiABKAkiOAoMTW92ZVJlc3BvbnNlEigKBWVudHJ5GAEgASgLMhkud3Jlbm4uYWdlbnQudjEuRmlsZUVudHJ5IjYKDVJlbW92ZVJlcXVlc3QSJQoEZmlsZRgBIAEoCzIXLndyZW5uLmFnZW50LnYxLkZpbGVSZWYiEAoOUmVtb3ZlUmVzcG9uc2UiSwoPV2F0Y2hEaXJSZXF1ZXN0EiUKBGZpbGUYASABKAsyFy53cmVubi5hZ2VudC52MS5GaWxlUmVmEhEKCXJlY3Vyc2l2ZRgCIAEoCCJOChBXYXRjaERpclJlc3BvbnNlEiwKBHR5cGUYASABKA4yHi53cmVubi5hZ2VudC52MS5XYXRjaEV2ZW50VHlwZRIMCgRuYW1lGAIgASgJIhQKEkdldEhvc3RJbmZvUmVxdWVzdCKnAQoTR2V0SG9zdEluZm9SZXNwb25zZRIPCgdob3N0X2lkGAEgASgJEg8KB3ZlcnNpb24YAiABKAkSDAoEY3B1cxgDIAEoDRIRCgltZW1vcnlfbWIYBCABKAQSEwoLYWNjZWxlcmF0b3IYBSABKAkSCwoDdm1tGAYgASgJEisKCXRlbXBsYXRlcxgHIAMoCzIYLndyZW5uLmFnZW50LnYxLlRlbXBsYXRlIikKCFRlbXBsYXRlEgwKBG5hbWUYASABKAkSDwoHZGlza19tYhgCIAEoDSIRCg9HZXRTdGF0c1JlcXVlc3QivQEKEEdldFN0YXRzUmVzcG9uc2USEQoJc2FuZGJveGVzGAEgASgNEg8KB3J1bm5pbmcYAiABKA0SDgoGcGF1c2VkGAMgASgNEhQKDHNsb3RzX2luX3VzZRgEIAEoDRIWCg5tZW1vcnlfdXNlZF9tYhgFIAEoBBIUCgxkaXNrX2ZyZWVfbWIYBiABKAQSMQoLcGVyX3NhbmRib3gYByADKAsyHC53cmVubi5hZ2VudC52MS5TYW5kYm94U3RhdHMiVwoMU2FuZGJveFN0YXRzEgoKAmlkGAEgASgJEg4KBmNwdV9tcxgCIAEoBBIVCg1tZW1vcnlfcnNzX21iGAMgASgEEhQKDGRpc2tfdXNlZF9tYhgEIAEoBCq5AQoNU2FuZGJveFN0YXR1cxIeChpTQU5EQk9YX1NUQVRVU19VTlNQRUNJRklFRBAAEhsKF1NBTkRCT1hfU1RBVFVTX1NUQVJUSU5HEAESGgoWU0FOREJPWF9TVEFUVVNfUlVOTklORxACEhkKFVNBTkRCT1hfU1RBVFVTX1BBVVNFRBADEhoKFlNBTkRCT1hfU1RBVFVTX1NUT1BQRUQQBBIYChRTQU5EQk9YX1NUQVRVU19FUlJPUhAFKlUKCU9uVGltZW91dBIaChZPTl9USU1FT1VUX1VOU1BFQ0lGSUVEEAASFgoST05fVElNRU9VVF9ERVNUUk9ZEAESFAoQT05fVElNRU9VVF9QQVVTRRACKmkKCEZpbGVUeXBlEhkKFUZJTEVfVFlQRV9VTlNQRUNJRklFRBAAEhIKDkZJTEVfVFlQRV9GSUxFEAESFwoTRklMRV9UWVBFX0RJUkVDVE9SWRACEhUKEUZJTEVfVFlQRV9TWU1MSU5LEAMqwQEKDldhdGNoRXZlbnRUeXBlEiAKHFdBVENIX0VWRU5UX1RZUEVfVU5TUEVDSUZJRUQQABIbChdXQVRDSF9FVkVOVF9UWVBFX0NSRUFURRABEhoKFldBVENIX0VWRU5UX1RZUEVfV1JJVEUQAhIbChdXQVRDSF9FVkVOVF9UWVBFX1JFTU9WRRADEhsKF1dBVENIX0VWRU5UX1RZUEVfUkVOQU1FEAQSGgoWV0FUQ0hfRVZFTlRfVFlQRV9DSE1PRBAFMpQNCgxBZ2VudFNlcnZpY2USXAoNQ3JlYXRlU2FuZGJveBIkLndyZW5uLmFnZW50LnYxLkNyZWF0ZVNhbmRib3hSZXF1ZXN0GiUud3Jlbm4uYWdlbnQudjEuQ3JlYXRlU2FuZGJveFJlc3BvbnNlEl8KDkRlc3Ryb3lTYW5kYm94EiUud3Jlbm4uYWdlbnQudjEuRGVzdHJveVNhbmRib3hSZXF1ZXN0GiYud3Jlbm4uYWdlbnQudjEuRGVzdHJveVNhbmRib3hSZXNwb25zZRJTCgpHZXRTYW5kYm94EiEud3Jlbm4uYWdlbnQudjEuR2V0U2FuZGJveFJlcXVlc3QaIi53cmVubi5hZ2VudC52MS5HZXRTYW5kYm94UmVzcG9uc2USXAoNTGlzdFNhbmRib3hlcxIkLndyZW5uLmFnZW50LnYxLkxpc3RTYW5kYm94ZXNSZXF1ZXN0GiUud3Jlbm4uYWdlbnQudjEuTGlzdFNhbmRib3hlc1Jlc3BvbnNlEmEKDldhdGNoU2FuZGJveGVzEiUud3Jlbm4uYWdlbnQudjEuV2F0Y2hTYW5kYm94ZXNSZXF1ZXN0GiYud3Jlbm4uYWdlbnQudjEuV2F0Y2hTYW5kYm94ZXNSZXNwb25zZTABElkKDFBhdXNlU2FuZGJveBIjLndyZW5uLmFnZW50LnYxLlBhdXNlU2FuZGJveFJlcXVlc3QaJC53cmVubi5hZ2VudC52MS5QYXVzZVNhbmRib3hSZXNwb25zZRJcCg1SZXN1bWVTYW5kYm94EiQud3Jlbm4uYWdlbnQudjEuUmVzdW1lU2FuZGJveFJlcXVlc3QaJS53cmVubi5hZ2VudC52MS5SZXN1bWVTYW5kYm94UmVzcG9uc2USVgoLUGluZ1NhbmRib3gSIi53cmVubi5hZ2VudC52MS5QaW5nU2FuZGJveFJlcXVlc3QaIy53cmVubi5hZ2VudC52MS5QaW5nU2FuZGJveFJlc3BvbnNlEkEKBEV4ZWMSGy53cmVubi5hZ2VudC52MS5FeGVjUmVxdWVzdBocLndyZW5uLmFnZW50LnYxLkV4ZWNSZXNwb25zZRJXCgpFeGVjU3RyZWFtEiEud3Jlbm4uYWdlbnQudjEuRXhlY1N0cmVhbVJlcXVlc3QaIi53cmVubi5hZ2VudC52MS5FeGVjU3RyZWFtUmVzcG9uc2UoATABEk8KCFJlYWRGaWxlEh8ud3Jlbm4uYWdlbnQudjEuUmVhZEZpbGVSZXF1ZXN0GiAud3Jlbm4uYWdlbnQudjEuUmVhZEZpbGVSZXNwb25zZTABElIKCVdyaXRlRmlsZRIgLndyZW5uLmFnZW50LnYxLldyaXRlRmlsZVJlcXVlc3QaIS53cmVubi5hZ2VudC52MS5Xcml0ZUZpbGVSZXNwb25zZSgBEkoKB0xpc3REaXISHi53cmVubi5hZ2VudC52MS5MaXN0RGlyUmVxdWVzdBofLndyZW5uLmFnZW50LnYxLkxpc3REaXJSZXNwb25zZRJBCgRTdGF0Ehsud3Jlbm4uYWdlbnQudjEuU3RhdFJlcXVlc3QaHC53cmVubi5hZ2VudC52MS5TdGF0UmVzcG9uc2USSgoHTWFrZURpchIeLndyZW5uLmFnZW50LnYxLk1ha2VEaXJSZXF1ZXN0Gh8ud3Jlbm4uYWdlbnQudjEuTWFrZURpclJlc3BvbnNlEkEKBE1vdmUSGy53cmVubi5hZ2VudC52MS5Nb3ZlUmVxdWVzdBocLndyZW5uLmFnZW50LnYxLk1vdmVSZXNwb25zZRJHCgZSZW1vdmUSHS53cmVubi5hZ2VudC52MS5SZW1vdmVSZXF1ZXN0Gh4ud3Jlbm4uYWdlbnQudjEuUmVtb3ZlUmVzcG9uc2USTwoIV2F0Y2hEaXISHy53cmVubi5hZ2VudC52MS5XYXRjaERpclJlcXVlc3QaIC53cmVubi5hZ2VudC52MS5XYXRjaERpclJlc3BvbnNlMAESVgoLR2V0SG9zdEluZm8SIi53cmVubi5hZ2VudC52MS5HZXRIb3N0SW5mb1JlcXVlc3QaIy53cmVubi5hZ2VudC52MS5HZXRIb3N0SW5mb1Jlc3BvbnNlEk0KCEdldFN0YXRzEh8ud3Jlbm4uYWdlbnQudjEuR2V0U3RhdHNSZXF1ZXN0GiAud3Jlbm4uYWdlbnQudjEuR2V0U3RhdHNSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_timestamp]);
+  fileDesc("Chp3cmVubi9hZ2VudC92MS9hZ2VudC5wcm90bxIOd3Jlbm4uYWdlbnQudjEiRgoNTmV0d29ya1BvbGljeRIQCghpbnRlcm5ldBgBIAEoCBIRCglhbGxvd19vdXQYAiADKAkSEAoIZGVueV9vdXQYAyADKAkipQIKC1NhbmRib3hTcGVjEhAKCHRlbXBsYXRlGAEgASgJEg0KBXZjcHVzGAIgASgNEhEKCW1lbW9yeV9tYhgDIAEoDRIPCgdkaXNrX21iGAQgASgNEhMKC3RpbWVvdXRfc2VjGAUgASgNEi0KCm9uX3RpbWVvdXQYBiABKA4yGS53cmVubi5hZ2VudC52MS5PblRpbWVvdXQSMQoDZW52GAcgAygLMiQud3Jlbm4uYWdlbnQudjEuU2FuZGJveFNwZWMuRW52RW50cnkSLgoHbmV0d29yaxgIIAEoCzIdLndyZW5uLmFnZW50LnYxLk5ldHdvcmtQb2xpY3kaKgoIRW52RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASLjAgoHU2FuZGJveBIKCgJpZBgBIAEoCRIUCgxleGVjdXRpb25faWQYAiABKAkSLQoGc3RhdHVzGAMgASgOMh0ud3Jlbm4uYWdlbnQudjEuU2FuZGJveFN0YXR1cxIpCgRzcGVjGAQgASgLMhsud3Jlbm4uYWdlbnQudjEuU2FuZGJveFNwZWMSDwoHaG9zdF9pcBgFIAEoCRIuCgpjcmVhdGVkX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpzdGFydGVkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5sYXN0X2FjdGl2ZV9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLcmVhc29uX2NvZGUYCSABKAkSDgoGcmVhc29uGAogASgJEhIKCmdlbmVyYXRpb24YCyABKAQibAoHUmVjZWlwdBISCgpnZW5lcmF0aW9uGAEgASgEEg4KBmRpZ2VzdBgCIAEoCRINCgVieXRlcxgDIAEoBBIuCgpkdXJhYmxlX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJZCgdSZXN0b3JlEioKBGZyb20YASABKA4yHC53cmVubi5hZ2VudC52MS5SZXN0b3JlZEZyb20SEgoKZ2VuZXJhdGlvbhgCIAEoBBIOCgZyZWFzb24YAyABKAkipQEKCkZvcmtSZXBvcnQSGAoQZW50cm9weV9yZXNlZWRlZBgBIAEoCBIRCgljbG9ja19zZXQYAiABKAgSEAoIaG9zdG5hbWUYAyABKAkSEgoKbWFjaGluZV9pZBgEIAEoCRIbChNjb25uZWN0aW9uc19kcm9wcGVkGAUgASgNEicKBWhvb2tzGAYgAygLMhgud3Jlbm4uYWdlbnQudjEuRm9ya0hvb2siPgoIRm9ya0hvb2sSDAoEbmFtZRgBIAEoCRIRCglleGl0X2NvZGUYAiABKAUSEQoJdGltZWRfb3V0GAMgASgIItIBCghTbmFwc2hvdBIKCgJpZBgBIAEoCRISCgpzYW5kYm94X2lkGAIgASgJEhAKCHRlbXBsYXRlGAMgASgJEg0KBXZjcHVzGAQgASgNEhEKCW1lbW9yeV9tYhgFIAEoDRIPCgdkaXNrX21iGAYgASgNEhIKCmdlbmVyYXRpb24YByABKAQSDgoGZGlnZXN0GAggASgJEg0KBWJ5dGVzGAkgASgEEi4KCmNyZWF0ZWRfYXQYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIoQBCgpHZW5lcmF0aW9uEhIKCmdlbmVyYXRpb24YASABKAQSDgoGZGlnZXN0GAIgASgJEg0KBWJ5dGVzGAMgASgEEi4KCmNyZWF0ZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhMKC3NuYXBzaG90X2lkGAUgASgJIngKFENyZWF0ZVNhbmRib3hSZXF1ZXN0EgoKAmlkGAEgASgJEhQKDGV4ZWN1dGlvbl9pZBgCIAEoCRIpCgRzcGVjGAMgASgLMhsud3Jlbm4uYWdlbnQudjEuU2FuZGJveFNwZWMSEwoLc25hcHNob3RfaWQYBCABKAkiQQoVQ3JlYXRlU2FuZGJveFJlc3BvbnNlEigKB3NhbmRib3gYASABKAsyFy53cmVubi5hZ2VudC52MS5TYW5kYm94IjkKFURlc3Ryb3lTYW5kYm94UmVxdWVzdBIKCgJpZBgBIAEoCRIUCgxleGVjdXRpb25faWQYAiABKAkiGAoWRGVzdHJveVNhbmRib3hSZXNwb25zZSIfChFHZXRTYW5kYm94UmVxdWVzdBIKCgJpZBgBIAEoCSI+ChJHZXRTYW5kYm94UmVzcG9uc2USKAoHc2FuZGJveBgBIAEoCzIXLndyZW5uLmFnZW50LnYxLlNhbmRib3giFgoUTGlzdFNhbmRib3hlc1JlcXVlc3QiQwoVTGlzdFNhbmRib3hlc1Jlc3BvbnNlEioKCXNhbmRib3hlcxgBIAMoCzIXLndyZW5uLmFnZW50LnYxLlNhbmRib3giFwoVV2F0Y2hTYW5kYm94ZXNSZXF1ZXN0IkIKFldhdGNoU2FuZGJveGVzUmVzcG9uc2USKAoHc2FuZGJveBgBIAEoCzIXLndyZW5uLmFnZW50LnYxLlNhbmRib3giIQoTUGF1c2VTYW5kYm94UmVxdWVzdBIKCgJpZBgBIAEoCSJqChRQYXVzZVNhbmRib3hSZXNwb25zZRIoCgdzYW5kYm94GAEgASgLMhcud3Jlbm4uYWdlbnQudjEuU2FuZGJveBIoCgdyZWNlaXB0GAIgASgLMhcud3Jlbm4uYWdlbnQudjEuUmVjZWlwdCIlChdIaWJlcm5hdGVTYW5kYm94UmVxdWVzdBIKCgJpZBgBIAEoCSJuChhIaWJlcm5hdGVTYW5kYm94UmVzcG9uc2USKAoHc2FuZGJveBgBIAEoCzIXLndyZW5uLmFnZW50LnYxLlNhbmRib3gSKAoHcmVjZWlwdBgCIAEoCzIXLndyZW5uLmFnZW50LnYxLlJlY2VpcHQiIgoUUmVzdW1lU2FuZGJveFJlcXVlc3QSCgoCaWQYASABKAkiawoVUmVzdW1lU2FuZGJveFJlc3BvbnNlEigKB3NhbmRib3gYASABKAsyFy53cmVubi5hZ2VudC52MS5TYW5kYm94EigKB3Jlc3RvcmUYAiABKAsyFy53cmVubi5hZ2VudC52MS5SZXN0b3JlIi0KCUZvcmtDaGlsZBIKCgJpZBgBIAEoCRIUCgxleGVjdXRpb25faWQYAiABKAkiTQoSRm9ya1NhbmRib3hSZXF1ZXN0EgoKAmlkGAEgASgJEisKCGNoaWxkcmVuGAIgAygLMhkud3Jlbm4uYWdlbnQudjEuRm9ya0NoaWxkIkYKE0ZvcmtTYW5kYm94UmVzcG9uc2USLwoIY2hpbGRyZW4YASADKAsyHS53cmVubi5hZ2VudC52MS5Gb3JrZWRTYW5kYm94ImUKDUZvcmtlZFNhbmRib3gSKAoHc2FuZGJveBgBIAEoCzIXLndyZW5uLmFnZW50LnYxLlNhbmRib3gSKgoGcmVwb3J0GAIgASgLMhoud3Jlbm4uYWdlbnQudjEuRm9ya1JlcG9ydCI5ChZTbmFwc2hvdFNhbmRib3hSZXF1ZXN0EgoKAmlkGAEgASgJEhMKC3NuYXBzaG90X2lkGAIgASgJIkUKF1NuYXBzaG90U2FuZGJveFJlc3BvbnNlEioKCHNuYXBzaG90GAEgASgLMhgud3Jlbm4uYWdlbnQudjEuU25hcHNob3QiOAoWUm9sbGJhY2tTYW5kYm94UmVxdWVzdBIKCgJpZBgBIAEoCRISCgpnZW5lcmF0aW9uGAIgASgEIm0KF1JvbGxiYWNrU2FuZGJveFJlc3BvbnNlEigKB3NhbmRib3gYASABKAsyFy53cmVubi5hZ2VudC52MS5TYW5kYm94EigKB3Jlc3RvcmUYAiABKAsyFy53cmVubi5hZ2VudC52MS5SZXN0b3JlIiQKFkxpc3RHZW5lcmF0aW9uc1JlcXVlc3QSCgoCaWQYASABKAkiSgoXTGlzdEdlbmVyYXRpb25zUmVzcG9uc2USLwoLZ2VuZXJhdGlvbnMYASADKAsyGi53cmVubi5hZ2VudC52MS5HZW5lcmF0aW9uIhYKFExpc3RTbmFwc2hvdHNSZXF1ZXN0IkQKFUxpc3RTbmFwc2hvdHNSZXNwb25zZRIrCglzbmFwc2hvdHMYASADKAsyGC53cmVubi5hZ2VudC52MS5TbmFwc2hvdCIjChVEZWxldGVTbmFwc2hvdFJlcXVlc3QSCgoCaWQYASABKAkiGAoWRGVsZXRlU25hcHNob3RSZXNwb25zZSIgChJQaW5nU2FuZGJveFJlcXVlc3QSCgoCaWQYASABKAkiPwoTUGluZ1NhbmRib3hSZXNwb25zZRIoCgdzYW5kYm94GAEgASgLMhcud3Jlbm4uYWdlbnQudjEuU2FuZGJveCKvAQoHQ29tbWFuZBILCgNjbWQYASABKAkSDAoEYXJncxgCIAMoCRILCgNjd2QYAyABKAkSLQoDZW52GAQgAygLMiAud3Jlbm4uYWdlbnQudjEuQ29tbWFuZC5FbnZFbnRyeRIMCgR1c2VyGAUgASgJEhMKC3RpbWVvdXRfc2VjGAYgASgNGioKCEVudkVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiQwoLRXhlY1JlcXVlc3QSCgoCaWQYASABKAkSKAoHY29tbWFuZBgCIAEoCzIXLndyZW5uLmFnZW50LnYxLkNvbW1hbmQifAoMRXhlY1Jlc3BvbnNlEg4KBnN0ZG91dBgBIAEoDBIOCgZzdGRlcnIYAiABKAwSEQoJZXhpdF9jb2RlGAMgASgFEhMKC2R1cmF0aW9uX21zGAQgASgEEhEKCXRydW5jYXRlZBgFIAEoCBIRCgl0aW1lZF9vdXQYBiABKAgiJQoHUHR5U2l6ZRIMCgRjb2xzGAEgASgNEgwKBHJvd3MYAiABKA0idgoJRXhlY1N0YXJ0EgoKAmlkGAEgASgJEigKB2NvbW1hbmQYAiABKAsyFy53cmVubi5hZ2VudC52MS5Db21tYW5kEiQKA3B0eRgDIAEoCzIXLndyZW5uLmFnZW50LnYxLlB0eVNpemUSDQoFc3RkaW4YBCABKAgirQEKEUV4ZWNTdHJlYW1SZXF1ZXN0EioKBXN0YXJ0GAEgASgLMhkud3Jlbm4uYWdlbnQudjEuRXhlY1N0YXJ0SAASDwoFc3RkaW4YAiABKAxIABIVCgtzdGRpbl9jbG9zZRgDIAEoCEgAEikKBnJlc2l6ZRgEIAEoCzIXLndyZW5uLmFnZW50LnYxLlB0eVNpemVIABIQCgZzaWduYWwYBSABKA1IAEIHCgVldmVudCJFCghFeGVjRXhpdBIRCglleGl0X2NvZGUYASABKAUSEQoJdGltZWRfb3V0GAIgASgIEhMKC2R1cmF0aW9uX21zGAMgASgEIosBChJFeGVjU3RyZWFtUmVzcG9uc2USDwoFc3RhcnQYASABKA1IABIQCgZzdGRvdXQYAiABKAxIABIQCgZzdGRlcnIYAyABKAxIABINCgNwdHkYBCABKAxIABIoCgRleGl0GAUgASgLMhgud3Jlbm4uYWdlbnQudjEuRXhlY0V4aXRIAEIHCgVldmVudCIxCgdGaWxlUmVmEgoKAmlkGAEgASgJEgwKBHBhdGgYAiABKAkSDAoEdXNlchgDIAEoCSJYCg9SZWFkRmlsZVJlcXVlc3QSJQoEZmlsZRgBIAEoCzIXLndyZW5uLmFnZW50LnYxLkZpbGVSZWYSDgoGb2Zmc2V0GAIgASgEEg4KBmxlbmd0aBgDIAEoBCIuChBSZWFkRmlsZVJlc3BvbnNlEgwKBHNpemUYASABKAQSDAoEZGF0YRgCIAEoDCJVChBXcml0ZUZpbGVSZXF1ZXN0EigKBXN0YXJ0GAEgASgLMhcud3Jlbm4uYWdlbnQudjEuRmlsZVJlZkgAEg4KBGRhdGEYAiABKAxIAEIHCgVldmVudCIvChFXcml0ZUZpbGVSZXNwb25zZRIMCgRwYXRoGAEgASgJEgwKBHNpemUYAiABKAQi6gEKCUZpbGVFbnRyeRIMCgRuYW1lGAEgASgJEgwKBHBhdGgYAiABKAkSJgoEdHlwZRgDIAEoDjIYLndyZW5uLmFnZW50LnYxLkZpbGVUeXBlEgwKBHNpemUYBCABKAQSDAoEbW9kZRgFIAEoDRINCgVvd25lchgGIAEoCRINCgVncm91cBgHIAEoCRIvCgttb2RpZmllZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGwoOc3ltbGlua190YXJnZXQYCSABKAlIAIgBAUIRCg9fc3ltbGlua190YXJnZXQiRgoOTGlzdERpclJlcXVlc3QSJQoEZmlsZRgBIAEoCzIXLndyZW5uLmFnZW50LnYxLkZpbGVSZWYSDQoFZGVwdGgYAiABKA0iPQoPTGlzdERpclJlc3BvbnNlEioKB2VudHJpZXMYASADKAsyGS53cmVubi5hZ2VudC52MS5GaWxlRW50cnkiNAoLU3RhdFJlcXVlc3QSJQoEZmlsZRgBIAEoCzIXLndyZW5uLmFnZW50LnYxLkZpbGVSZWYiOAoMU3RhdFJlc3BvbnNlEigKBWVudHJ5GAEgASgLMhkud3Jlbm4uYWdlbnQudjEuRmlsZUVudHJ5IjcKDk1ha2VEaXJSZXF1ZXN0EiUKBGZpbGUYASABKAsyFy53cmVubi5hZ2VudC52MS5GaWxlUmVmIjsKD01ha2VEaXJSZXNwb25zZRIoCgVlbnRyeRgBIAEoCzIZLndyZW5uLmFnZW50LnYxLkZpbGVFbnRyeSJJCgtNb3ZlUmVxdWVzdBIlCgRmaWxlGAEgASgLMhcud3Jlbm4uYWdlbnQudjEuRmlsZVJlZhITCgtkZXN0aW5hdGlvbhgCIAEoCSI4CgxNb3ZlUmVzcG9uc2USKAoFZW50cnkYASABKAsyGS53cmVubi5hZ2VudC52MS5GaWxlRW50cnkiNgoNUmVtb3ZlUmVxdWVzdBIlCgRmaWxlGAEgASgLMhcud3Jlbm4uYWdlbnQudjEuRmlsZVJlZiIQCg5SZW1vdmVSZXNwb25zZSJLCg9XYXRjaERpclJlcXVlc3QSJQoEZmlsZRgBIAEoCzIXLndyZW5uLmFnZW50LnYxLkZpbGVSZWYSEQoJcmVjdXJzaXZlGAIgASgIIk4KEFdhdGNoRGlyUmVzcG9uc2USLAoEdHlwZRgBIAEoDjIeLndyZW5uLmFnZW50LnYxLldhdGNoRXZlbnRUeXBlEgwKBG5hbWUYAiABKAkiFAoSR2V0SG9zdEluZm9SZXF1ZXN0IqcBChNHZXRIb3N0SW5mb1Jlc3BvbnNlEg8KB2hvc3RfaWQYASABKAkSDwoHdmVyc2lvbhgCIAEoCRIMCgRjcHVzGAMgASgNEhEKCW1lbW9yeV9tYhgEIAEoBBITCgthY2NlbGVyYXRvchgFIAEoCRILCgN2bW0YBiABKAkSKwoJdGVtcGxhdGVzGAcgAygLMhgud3Jlbm4uYWdlbnQudjEuVGVtcGxhdGUiKQoIVGVtcGxhdGUSDAoEbmFtZRgBIAEoCRIPCgdkaXNrX21iGAIgASgNIhEKD0dldFN0YXRzUmVxdWVzdCL7AQoQR2V0U3RhdHNSZXNwb25zZRIRCglzYW5kYm94ZXMYASABKA0SDwoHcnVubmluZxgCIAEoDRIOCgZwYXVzZWQYAyABKA0SFAoMc2xvdHNfaW5fdXNlGAQgASgNEhYKDm1lbW9yeV91c2VkX21iGAUgASgEEhQKDGRpc2tfZnJlZV9tYhgGIAEoBBIxCgtwZXJfc2FuZGJveBgHIAMoCzIcLndyZW5uLmFnZW50LnYxLlNhbmRib3hTdGF0cxISCgpoaWJlcm5hdGVkGAggASgNEigKBXBvb2xzGAkgAygLMhkud3Jlbm4uYWdlbnQudjEuUG9vbFN0YXRzIo0BCglQb29sU3RhdHMSEAoIdGVtcGxhdGUYASABKAkSDQoFdmNwdXMYAiABKA0SEQoJbWVtb3J5X21iGAMgASgNEg8KB2Rpc2tfbWIYBCABKA0SDQoFcmVhZHkYBSABKA0SDgoGdGFyZ2V0GAYgASgNEgwKBGhpdHMYByABKAQSDgoGbWlzc2VzGAggASgEIlcKDFNhbmRib3hTdGF0cxIKCgJpZBgBIAEoCRIOCgZjcHVfbXMYAiABKAQSFQoNbWVtb3J5X3Jzc19tYhgDIAEoBBIUCgxkaXNrX3VzZWRfbWIYBCABKAQq2AEKDVNhbmRib3hTdGF0dXMSHgoaU0FOREJPWF9TVEFUVVNfVU5TUEVDSUZJRUQQABIbChdTQU5EQk9YX1NUQVRVU19TVEFSVElORxABEhoKFlNBTkRCT1hfU1RBVFVTX1JVTk5JTkcQAhIZChVTQU5EQk9YX1NUQVRVU19QQVVTRUQQAxIaChZTQU5EQk9YX1NUQVRVU19TVE9QUEVEEAQSGAoUU0FOREJPWF9TVEFUVVNfRVJST1IQBRIdChlTQU5EQk9YX1NUQVRVU19ISUJFUk5BVEVEEAYqbwoJT25UaW1lb3V0EhoKFk9OX1RJTUVPVVRfVU5TUEVDSUZJRUQQABIWChJPTl9USU1FT1VUX0RFU1RST1kQARIUChBPTl9USU1FT1VUX1BBVVNFEAISGAoUT05fVElNRU9VVF9ISUJFUk5BVEUQAyqUAQoMUmVzdG9yZWRGcm9tEh0KGVJFU1RPUkVEX0ZST01fVU5TUEVDSUZJRUQQABIZChVSRVNUT1JFRF9GUk9NX1JVTk5JTkcQARIYChRSRVNUT1JFRF9GUk9NX1BBVVNFRBACEhgKFFJFU1RPUkVEX0ZST01fTUVNT1JZEAMSFgoSUkVTVE9SRURfRlJPTV9ESVNLEAQqaQoIRmlsZVR5cGUSGQoVRklMRV9UWVBFX1VOU1BFQ0lGSUVEEAASEgoORklMRV9UWVBFX0ZJTEUQARIXChNGSUxFX1RZUEVfRElSRUNUT1JZEAISFQoRRklMRV9UWVBFX1NZTUxJTksQAyrBAQoOV2F0Y2hFdmVudFR5cGUSIAocV0FUQ0hfRVZFTlRfVFlQRV9VTlNQRUNJRklFRBAAEhsKF1dBVENIX0VWRU5UX1RZUEVfQ1JFQVRFEAESGgoWV0FUQ0hfRVZFTlRfVFlQRV9XUklURRACEhsKF1dBVENIX0VWRU5UX1RZUEVfUkVNT1ZFEAMSGwoXV0FUQ0hfRVZFTlRfVFlQRV9SRU5BTUUQBBIaChZXQVRDSF9FVkVOVF9UWVBFX0NITU9EEAUyvhIKDEFnZW50U2VydmljZRJcCg1DcmVhdGVTYW5kYm94EiQud3Jlbm4uYWdlbnQudjEuQ3JlYXRlU2FuZGJveFJlcXVlc3QaJS53cmVubi5hZ2VudC52MS5DcmVhdGVTYW5kYm94UmVzcG9uc2USXwoORGVzdHJveVNhbmRib3gSJS53cmVubi5hZ2VudC52MS5EZXN0cm95U2FuZGJveFJlcXVlc3QaJi53cmVubi5hZ2VudC52MS5EZXN0cm95U2FuZGJveFJlc3BvbnNlElMKCkdldFNhbmRib3gSIS53cmVubi5hZ2VudC52MS5HZXRTYW5kYm94UmVxdWVzdBoiLndyZW5uLmFnZW50LnYxLkdldFNhbmRib3hSZXNwb25zZRJcCg1MaXN0U2FuZGJveGVzEiQud3Jlbm4uYWdlbnQudjEuTGlzdFNhbmRib3hlc1JlcXVlc3QaJS53cmVubi5hZ2VudC52MS5MaXN0U2FuZGJveGVzUmVzcG9uc2USYQoOV2F0Y2hTYW5kYm94ZXMSJS53cmVubi5hZ2VudC52MS5XYXRjaFNhbmRib3hlc1JlcXVlc3QaJi53cmVubi5hZ2VudC52MS5XYXRjaFNhbmRib3hlc1Jlc3BvbnNlMAESWQoMUGF1c2VTYW5kYm94EiMud3Jlbm4uYWdlbnQudjEuUGF1c2VTYW5kYm94UmVxdWVzdBokLndyZW5uLmFnZW50LnYxLlBhdXNlU2FuZGJveFJlc3BvbnNlEmUKEEhpYmVybmF0ZVNhbmRib3gSJy53cmVubi5hZ2VudC52MS5IaWJlcm5hdGVTYW5kYm94UmVxdWVzdBooLndyZW5uLmFnZW50LnYxLkhpYmVybmF0ZVNhbmRib3hSZXNwb25zZRJcCg1SZXN1bWVTYW5kYm94EiQud3Jlbm4uYWdlbnQudjEuUmVzdW1lU2FuZGJveFJlcXVlc3QaJS53cmVubi5hZ2VudC52MS5SZXN1bWVTYW5kYm94UmVzcG9uc2USVgoLUGluZ1NhbmRib3gSIi53cmVubi5hZ2VudC52MS5QaW5nU2FuZGJveFJlcXVlc3QaIy53cmVubi5hZ2VudC52MS5QaW5nU2FuZGJveFJlc3BvbnNlElYKC0ZvcmtTYW5kYm94EiIud3Jlbm4uYWdlbnQudjEuRm9ya1NhbmRib3hSZXF1ZXN0GiMud3Jlbm4uYWdlbnQudjEuRm9ya1NhbmRib3hSZXNwb25zZRJiCg9TbmFwc2hvdFNhbmRib3gSJi53cmVubi5hZ2VudC52MS5TbmFwc2hvdFNhbmRib3hSZXF1ZXN0Gicud3Jlbm4uYWdlbnQudjEuU25hcHNob3RTYW5kYm94UmVzcG9uc2USYgoPUm9sbGJhY2tTYW5kYm94EiYud3Jlbm4uYWdlbnQudjEuUm9sbGJhY2tTYW5kYm94UmVxdWVzdBonLndyZW5uLmFnZW50LnYxLlJvbGxiYWNrU2FuZGJveFJlc3BvbnNlEmIKD0xpc3RHZW5lcmF0aW9ucxImLndyZW5uLmFnZW50LnYxLkxpc3RHZW5lcmF0aW9uc1JlcXVlc3QaJy53cmVubi5hZ2VudC52MS5MaXN0R2VuZXJhdGlvbnNSZXNwb25zZRJcCg1MaXN0U25hcHNob3RzEiQud3Jlbm4uYWdlbnQudjEuTGlzdFNuYXBzaG90c1JlcXVlc3QaJS53cmVubi5hZ2VudC52MS5MaXN0U25hcHNob3RzUmVzcG9uc2USXwoORGVsZXRlU25hcHNob3QSJS53cmVubi5hZ2VudC52MS5EZWxldGVTbmFwc2hvdFJlcXVlc3QaJi53cmVubi5hZ2VudC52MS5EZWxldGVTbmFwc2hvdFJlc3BvbnNlEkEKBEV4ZWMSGy53cmVubi5hZ2VudC52MS5FeGVjUmVxdWVzdBocLndyZW5uLmFnZW50LnYxLkV4ZWNSZXNwb25zZRJXCgpFeGVjU3RyZWFtEiEud3Jlbm4uYWdlbnQudjEuRXhlY1N0cmVhbVJlcXVlc3QaIi53cmVubi5hZ2VudC52MS5FeGVjU3RyZWFtUmVzcG9uc2UoATABEk8KCFJlYWRGaWxlEh8ud3Jlbm4uYWdlbnQudjEuUmVhZEZpbGVSZXF1ZXN0GiAud3Jlbm4uYWdlbnQudjEuUmVhZEZpbGVSZXNwb25zZTABElIKCVdyaXRlRmlsZRIgLndyZW5uLmFnZW50LnYxLldyaXRlRmlsZVJlcXVlc3QaIS53cmVubi5hZ2VudC52MS5Xcml0ZUZpbGVSZXNwb25zZSgBEkoKB0xpc3REaXISHi53cmVubi5hZ2VudC52MS5MaXN0RGlyUmVxdWVzdBofLndyZW5uLmFnZW50LnYxLkxpc3REaXJSZXNwb25zZRJBCgRTdGF0Ehsud3Jlbm4uYWdlbnQudjEuU3RhdFJlcXVlc3QaHC53cmVubi5hZ2VudC52MS5TdGF0UmVzcG9uc2USSgoHTWFrZURpchIeLndyZW5uLmFnZW50LnYxLk1ha2VEaXJSZXF1ZXN0Gh8ud3Jlbm4uYWdlbnQudjEuTWFrZURpclJlc3BvbnNlEkEKBE1vdmUSGy53cmVubi5hZ2VudC52MS5Nb3ZlUmVxdWVzdBocLndyZW5uLmFnZW50LnYxLk1vdmVSZXNwb25zZRJHCgZSZW1vdmUSHS53cmVubi5hZ2VudC52MS5SZW1vdmVSZXF1ZXN0Gh4ud3Jlbm4uYWdlbnQudjEuUmVtb3ZlUmVzcG9uc2USTwoIV2F0Y2hEaXISHy53cmVubi5hZ2VudC52MS5XYXRjaERpclJlcXVlc3QaIC53cmVubi5hZ2VudC52MS5XYXRjaERpclJlc3BvbnNlMAESVgoLR2V0SG9zdEluZm8SIi53cmVubi5hZ2VudC52MS5HZXRIb3N0SW5mb1JlcXVlc3QaIy53cmVubi5hZ2VudC52MS5HZXRIb3N0SW5mb1Jlc3BvbnNlEk0KCEdldFN0YXRzEh8ud3Jlbm4uYWdlbnQudjEuR2V0U3RhdHNSZXF1ZXN0GiAud3Jlbm4uYWdlbnQudjEuR2V0U3RhdHNSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_timestamp]);
 
 /**
  * What a guest may reach. Private, link-local and host addresses stay closed whatever is allowed here.
@@ -167,6 +167,13 @@ export type Sandbox = Message<"wrenn.agent.v1.Sandbox"> & {
    * @generated from field: string reason = 10;
    */
   reason: string;
+
+  /**
+   * Newest generation on disk; 0 before the first one.
+   *
+   * @generated from field: uint64 generation = 11;
+   */
+  generation: bigint;
 };
 
 /**
@@ -175,6 +182,261 @@ export type Sandbox = Message<"wrenn.agent.v1.Sandbox"> & {
  */
 export const SandboxSchema: GenMessage<Sandbox> = /*@__PURE__*/
   messageDesc(file_wrenn_agent_v1_agent, 2);
+
+/**
+ * What a crash of this host would leave of a sandbox: its newest generation on disk.
+ *
+ * @generated from message wrenn.agent.v1.Receipt
+ */
+export type Receipt = Message<"wrenn.agent.v1.Receipt"> & {
+  /**
+   * 0 = none yet.
+   *
+   * @generated from field: uint64 generation = 1;
+   */
+  generation: bigint;
+
+  /**
+   * `sha256:` and hex, over the digests of the snapshot's files; empty for generation 0.
+   *
+   * @generated from field: string digest = 2;
+   */
+  digest: string;
+
+  /**
+   * Bytes that this generation added on disk.
+   *
+   * @generated from field: uint64 bytes = 3;
+   */
+  bytes: bigint;
+
+  /**
+   * When it was on disk, synced. Absent for generation 0.
+   *
+   * @generated from field: google.protobuf.Timestamp durable_at = 4;
+   */
+  durableAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message wrenn.agent.v1.Receipt.
+ * Use `create(ReceiptSchema)` to create a new message.
+ */
+export const ReceiptSchema: GenMessage<Receipt> = /*@__PURE__*/
+  messageDesc(file_wrenn_agent_v1_agent, 3);
+
+/**
+ * How a sandbox came back.
+ *
+ * @generated from message wrenn.agent.v1.Restore
+ */
+export type Restore = Message<"wrenn.agent.v1.Restore"> & {
+  /**
+   * @generated from field: wrenn.agent.v1.RestoredFrom from = 1;
+   */
+  from: RestoredFrom;
+
+  /**
+   * @generated from field: uint64 generation = 2;
+   */
+  generation: bigint;
+
+  /**
+   * Why the memory was not used; empty otherwise.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message wrenn.agent.v1.Restore.
+ * Use `create(RestoreSchema)` to create a new message.
+ */
+export const RestoreSchema: GenMessage<Restore> = /*@__PURE__*/
+  messageDesc(file_wrenn_agent_v1_agent, 4);
+
+/**
+ * What was done to a copy before any of its processes ran.
+ *
+ * @generated from message wrenn.agent.v1.ForkReport
+ */
+export type ForkReport = Message<"wrenn.agent.v1.ForkReport"> & {
+  /**
+   * @generated from field: bool entropy_reseeded = 1;
+   */
+  entropyReseeded: boolean;
+
+  /**
+   * @generated from field: bool clock_set = 2;
+   */
+  clockSet: boolean;
+
+  /**
+   * @generated from field: string hostname = 3;
+   */
+  hostname: string;
+
+  /**
+   * @generated from field: string machine_id = 4;
+   */
+  machineId: string;
+
+  /**
+   * TCP connections of the original that were reset in the copy.
+   *
+   * @generated from field: uint32 connections_dropped = 5;
+   */
+  connectionsDropped: number;
+
+  /**
+   * Programs of /etc/wrenn/on-fork.d in the order they ran.
+   *
+   * @generated from field: repeated wrenn.agent.v1.ForkHook hooks = 6;
+   */
+  hooks: ForkHook[];
+};
+
+/**
+ * Describes the message wrenn.agent.v1.ForkReport.
+ * Use `create(ForkReportSchema)` to create a new message.
+ */
+export const ForkReportSchema: GenMessage<ForkReport> = /*@__PURE__*/
+  messageDesc(file_wrenn_agent_v1_agent, 5);
+
+/**
+ * @generated from message wrenn.agent.v1.ForkHook
+ */
+export type ForkHook = Message<"wrenn.agent.v1.ForkHook"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: int32 exit_code = 2;
+   */
+  exitCode: number;
+
+  /**
+   * @generated from field: bool timed_out = 3;
+   */
+  timedOut: boolean;
+};
+
+/**
+ * Describes the message wrenn.agent.v1.ForkHook.
+ * Use `create(ForkHookSchema)` to create a new message.
+ */
+export const ForkHookSchema: GenMessage<ForkHook> = /*@__PURE__*/
+  messageDesc(file_wrenn_agent_v1_agent, 6);
+
+/**
+ * A snapshot that somebody asked for.
+ *
+ * @generated from message wrenn.agent.v1.Snapshot
+ */
+export type Snapshot = Message<"wrenn.agent.v1.Snapshot"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Sandbox that it was made of.
+   *
+   * @generated from field: string sandbox_id = 2;
+   */
+  sandboxId: string;
+
+  /**
+   * @generated from field: string template = 3;
+   */
+  template: string;
+
+  /**
+   * @generated from field: uint32 vcpus = 4;
+   */
+  vcpus: number;
+
+  /**
+   * @generated from field: uint32 memory_mb = 5;
+   */
+  memoryMb: number;
+
+  /**
+   * @generated from field: uint32 disk_mb = 6;
+   */
+  diskMb: number;
+
+  /**
+   * @generated from field: uint64 generation = 7;
+   */
+  generation: bigint;
+
+  /**
+   * @generated from field: string digest = 8;
+   */
+  digest: string;
+
+  /**
+   * @generated from field: uint64 bytes = 9;
+   */
+  bytes: bigint;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp created_at = 10;
+   */
+  createdAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message wrenn.agent.v1.Snapshot.
+ * Use `create(SnapshotSchema)` to create a new message.
+ */
+export const SnapshotSchema: GenMessage<Snapshot> = /*@__PURE__*/
+  messageDesc(file_wrenn_agent_v1_agent, 7);
+
+/**
+ * A moment that a sandbox can be rolled back to.
+ *
+ * @generated from message wrenn.agent.v1.Generation
+ */
+export type Generation = Message<"wrenn.agent.v1.Generation"> & {
+  /**
+   * @generated from field: uint64 generation = 1;
+   */
+  generation: bigint;
+
+  /**
+   * @generated from field: string digest = 2;
+   */
+  digest: string;
+
+  /**
+   * @generated from field: uint64 bytes = 3;
+   */
+  bytes: bigint;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp created_at = 4;
+   */
+  createdAt?: Timestamp | undefined;
+
+  /**
+   * Set when it was asked for by SnapshotSandbox.
+   *
+   * @generated from field: string snapshot_id = 5;
+   */
+  snapshotId: string;
+};
+
+/**
+ * Describes the message wrenn.agent.v1.Generation.
+ * Use `create(GenerationSchema)` to create a new message.
+ */
+export const GenerationSchema: GenMessage<Generation> = /*@__PURE__*/
+  messageDesc(file_wrenn_agent_v1_agent, 8);
 
 /**
  * @generated from message wrenn.agent.v1.CreateSandboxRequest
@@ -191,9 +453,19 @@ export type CreateSandboxRequest = Message<"wrenn.agent.v1.CreateSandboxRequest"
   executionId: string;
 
   /**
+   * With `snapshot_id`, template, vcpus, memory_mb and disk_mb come from the snapshot.
+   *
    * @generated from field: wrenn.agent.v1.SandboxSpec spec = 3;
    */
   spec?: SandboxSpec | undefined;
+
+  /**
+   * Start from this snapshot instead of the template. `snapshot_not_found`, `snapshot_corrupt`,
+   * `snapshot_incompatible`.
+   *
+   * @generated from field: string snapshot_id = 4;
+   */
+  snapshotId: string;
 };
 
 /**
@@ -201,7 +473,7 @@ export type CreateSandboxRequest = Message<"wrenn.agent.v1.CreateSandboxRequest"
  * Use `create(CreateSandboxRequestSchema)` to create a new message.
  */
 export const CreateSandboxRequestSchema: GenMessage<CreateSandboxRequest> = /*@__PURE__*/
-  messageDesc(file_wrenn_agent_v1_agent, 3);
+  messageDesc(file_wrenn_agent_v1_agent, 9);
 
 /**
  * @generated from message wrenn.agent.v1.CreateSandboxResponse
@@ -218,7 +490,7 @@ export type CreateSandboxResponse = Message<"wrenn.agent.v1.CreateSandboxRespons
  * Use `create(CreateSandboxResponseSchema)` to create a new message.
  */
 export const CreateSandboxResponseSchema: GenMessage<CreateSandboxResponse> = /*@__PURE__*/
-  messageDesc(file_wrenn_agent_v1_agent, 4);
+  messageDesc(file_wrenn_agent_v1_agent, 10);
 
 /**
  * @generated from message wrenn.agent.v1.DestroySandboxRequest
@@ -242,7 +514,7 @@ export type DestroySandboxRequest = Message<"wrenn.agent.v1.DestroySandboxReques
  * Use `create(DestroySandboxRequestSchema)` to create a new message.
  */
 export const DestroySandboxRequestSchema: GenMessage<DestroySandboxRequest> = /*@__PURE__*/
-  messageDesc(file_wrenn_agent_v1_agent, 5);
+  messageDesc(file_wrenn_agent_v1_agent, 11);
 
 /**
  * @generated from message wrenn.agent.v1.DestroySandboxResponse
@@ -255,7 +527,7 @@ export type DestroySandboxResponse = Message<"wrenn.agent.v1.DestroySandboxRespo
  * Use `create(DestroySandboxResponseSchema)` to create a new message.
  */
 export const DestroySandboxResponseSchema: GenMessage<DestroySandboxResponse> = /*@__PURE__*/
-  messageDesc(file_wrenn_agent_v1_agent, 6);
+  messageDesc(file_wrenn_agent_v1_agent, 12);
 
 /**
  * @generated from message wrenn.agent.v1.GetSandboxRequest
@@ -272,7 +544,7 @@ export type GetSandboxRequest = Message<"wrenn.agent.v1.GetSandboxRequest"> & {
  * Use `create(GetSandboxRequestSchema)` to create a new message.
  */
 export const GetSandboxRequestSchema: GenMessage<GetSandboxRequest> = /*@__PURE__*/
-  messageDesc(file_wrenn_agent_v1_agent, 7);
+  messageDesc(file_wrenn_agent_v1_agent, 13);
 
 /**
  * @generated from message wrenn.agent.v1.GetSandboxResponse
@@ -289,7 +561,7 @@ export type GetSandboxResponse = Message<"wrenn.agent.v1.GetSandboxResponse"> & 
  * Use `create(GetSandboxResponseSchema)` to create a new message.
  */
 export const GetSandboxResponseSchema: GenMessage<GetSandboxResponse> = /*@__PURE__*/
-  messageDesc(file_wrenn_agent_v1_agent, 8);
+  messageDesc(file_wrenn_agent_v1_agent, 14);
 
 /**
  * @generated from message wrenn.agent.v1.ListSandboxesRequest
@@ -302,7 +574,7 @@ export type ListSandboxesRequest = Message<"wrenn.agent.v1.ListSandboxesRequest"
  * Use `create(ListSandboxesRequestSchema)` to create a new message.
  */
 export const ListSandboxesRequestSchema: GenMessage<ListSandboxesRequest> = /*@__PURE__*/
-  messageDesc(file_wrenn_agent_v1_agent, 9);
+  messageDesc(file_wrenn_agent_v1_agent, 15);
 
 /**
  * @generated from message wrenn.agent.v1.ListSandboxesResponse
@@ -321,7 +593,7 @@ export type ListSandboxesResponse = Message<"wrenn.agent.v1.ListSandboxesRespons
  * Use `create(ListSandboxesResponseSchema)` to create a new message.
  */
 export const ListSandboxesResponseSchema: GenMessage<ListSandboxesResponse> = /*@__PURE__*/
-  messageDesc(file_wrenn_agent_v1_agent, 10);
+  messageDesc(file_wrenn_agent_v1_agent, 16);
 
 /**
  * @generated from message wrenn.agent.v1.WatchSandboxesRequest
@@ -334,7 +606,7 @@ export type WatchSandboxesRequest = Message<"wrenn.agent.v1.WatchSandboxesReques
  * Use `create(WatchSandboxesRequestSchema)` to create a new message.
  */
 export const WatchSandboxesRequestSchema: GenMessage<WatchSandboxesRequest> = /*@__PURE__*/
-  messageDesc(file_wrenn_agent_v1_agent, 11);
+  messageDesc(file_wrenn_agent_v1_agent, 17);
 
 /**
  * @generated from message wrenn.agent.v1.WatchSandboxesResponse
@@ -351,7 +623,7 @@ export type WatchSandboxesResponse = Message<"wrenn.agent.v1.WatchSandboxesRespo
  * Use `create(WatchSandboxesResponseSchema)` to create a new message.
  */
 export const WatchSandboxesResponseSchema: GenMessage<WatchSandboxesResponse> = /*@__PURE__*/
-  messageDesc(file_wrenn_agent_v1_agent, 12);
+  messageDesc(file_wrenn_agent_v1_agent, 18);
 
 /**
  * @generated from message wrenn.agent.v1.PauseSandboxRequest
@@ -368,7 +640,7 @@ export type PauseSandboxRequest = Message<"wrenn.agent.v1.PauseSandboxRequest"> 
  * Use `create(PauseSandboxRequestSchema)` to create a new message.
  */
 export const PauseSandboxRequestSchema: GenMessage<PauseSandboxRequest> = /*@__PURE__*/
-  messageDesc(file_wrenn_agent_v1_agent, 13);
+  messageDesc(file_wrenn_agent_v1_agent, 19);
 
 /**
  * @generated from message wrenn.agent.v1.PauseSandboxResponse
@@ -378,6 +650,11 @@ export type PauseSandboxResponse = Message<"wrenn.agent.v1.PauseSandboxResponse"
    * @generated from field: wrenn.agent.v1.Sandbox sandbox = 1;
    */
   sandbox?: Sandbox | undefined;
+
+  /**
+   * @generated from field: wrenn.agent.v1.Receipt receipt = 2;
+   */
+  receipt?: Receipt | undefined;
 };
 
 /**
@@ -385,7 +662,46 @@ export type PauseSandboxResponse = Message<"wrenn.agent.v1.PauseSandboxResponse"
  * Use `create(PauseSandboxResponseSchema)` to create a new message.
  */
 export const PauseSandboxResponseSchema: GenMessage<PauseSandboxResponse> = /*@__PURE__*/
-  messageDesc(file_wrenn_agent_v1_agent, 14);
+  messageDesc(file_wrenn_agent_v1_agent, 20);
+
+/**
+ * @generated from message wrenn.agent.v1.HibernateSandboxRequest
+ */
+export type HibernateSandboxRequest = Message<"wrenn.agent.v1.HibernateSandboxRequest"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message wrenn.agent.v1.HibernateSandboxRequest.
+ * Use `create(HibernateSandboxRequestSchema)` to create a new message.
+ */
+export const HibernateSandboxRequestSchema: GenMessage<HibernateSandboxRequest> = /*@__PURE__*/
+  messageDesc(file_wrenn_agent_v1_agent, 21);
+
+/**
+ * @generated from message wrenn.agent.v1.HibernateSandboxResponse
+ */
+export type HibernateSandboxResponse = Message<"wrenn.agent.v1.HibernateSandboxResponse"> & {
+  /**
+   * @generated from field: wrenn.agent.v1.Sandbox sandbox = 1;
+   */
+  sandbox?: Sandbox | undefined;
+
+  /**
+   * @generated from field: wrenn.agent.v1.Receipt receipt = 2;
+   */
+  receipt?: Receipt | undefined;
+};
+
+/**
+ * Describes the message wrenn.agent.v1.HibernateSandboxResponse.
+ * Use `create(HibernateSandboxResponseSchema)` to create a new message.
+ */
+export const HibernateSandboxResponseSchema: GenMessage<HibernateSandboxResponse> = /*@__PURE__*/
+  messageDesc(file_wrenn_agent_v1_agent, 22);
 
 /**
  * @generated from message wrenn.agent.v1.ResumeSandboxRequest
@@ -402,7 +718,7 @@ export type ResumeSandboxRequest = Message<"wrenn.agent.v1.ResumeSandboxRequest"
  * Use `create(ResumeSandboxRequestSchema)` to create a new message.
  */
 export const ResumeSandboxRequestSchema: GenMessage<ResumeSandboxRequest> = /*@__PURE__*/
-  messageDesc(file_wrenn_agent_v1_agent, 15);
+  messageDesc(file_wrenn_agent_v1_agent, 23);
 
 /**
  * @generated from message wrenn.agent.v1.ResumeSandboxResponse
@@ -412,6 +728,11 @@ export type ResumeSandboxResponse = Message<"wrenn.agent.v1.ResumeSandboxRespons
    * @generated from field: wrenn.agent.v1.Sandbox sandbox = 1;
    */
   sandbox?: Sandbox | undefined;
+
+  /**
+   * @generated from field: wrenn.agent.v1.Restore restore = 2;
+   */
+  restore?: Restore | undefined;
 };
 
 /**
@@ -419,7 +740,273 @@ export type ResumeSandboxResponse = Message<"wrenn.agent.v1.ResumeSandboxRespons
  * Use `create(ResumeSandboxResponseSchema)` to create a new message.
  */
 export const ResumeSandboxResponseSchema: GenMessage<ResumeSandboxResponse> = /*@__PURE__*/
-  messageDesc(file_wrenn_agent_v1_agent, 16);
+  messageDesc(file_wrenn_agent_v1_agent, 24);
+
+/**
+ * @generated from message wrenn.agent.v1.ForkChild
+ */
+export type ForkChild = Message<"wrenn.agent.v1.ForkChild"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: string execution_id = 2;
+   */
+  executionId: string;
+};
+
+/**
+ * Describes the message wrenn.agent.v1.ForkChild.
+ * Use `create(ForkChildSchema)` to create a new message.
+ */
+export const ForkChildSchema: GenMessage<ForkChild> = /*@__PURE__*/
+  messageDesc(file_wrenn_agent_v1_agent, 25);
+
+/**
+ * @generated from message wrenn.agent.v1.ForkSandboxRequest
+ */
+export type ForkSandboxRequest = Message<"wrenn.agent.v1.ForkSandboxRequest"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * 1 to 100. A child that exists already with its execution is taken as it is: the call can be repeated.
+   *
+   * @generated from field: repeated wrenn.agent.v1.ForkChild children = 2;
+   */
+  children: ForkChild[];
+};
+
+/**
+ * Describes the message wrenn.agent.v1.ForkSandboxRequest.
+ * Use `create(ForkSandboxRequestSchema)` to create a new message.
+ */
+export const ForkSandboxRequestSchema: GenMessage<ForkSandboxRequest> = /*@__PURE__*/
+  messageDesc(file_wrenn_agent_v1_agent, 26);
+
+/**
+ * @generated from message wrenn.agent.v1.ForkSandboxResponse
+ */
+export type ForkSandboxResponse = Message<"wrenn.agent.v1.ForkSandboxResponse"> & {
+  /**
+   * In the order of the request.
+   *
+   * @generated from field: repeated wrenn.agent.v1.ForkedSandbox children = 1;
+   */
+  children: ForkedSandbox[];
+};
+
+/**
+ * Describes the message wrenn.agent.v1.ForkSandboxResponse.
+ * Use `create(ForkSandboxResponseSchema)` to create a new message.
+ */
+export const ForkSandboxResponseSchema: GenMessage<ForkSandboxResponse> = /*@__PURE__*/
+  messageDesc(file_wrenn_agent_v1_agent, 27);
+
+/**
+ * @generated from message wrenn.agent.v1.ForkedSandbox
+ */
+export type ForkedSandbox = Message<"wrenn.agent.v1.ForkedSandbox"> & {
+  /**
+   * @generated from field: wrenn.agent.v1.Sandbox sandbox = 1;
+   */
+  sandbox?: Sandbox | undefined;
+
+  /**
+   * @generated from field: wrenn.agent.v1.ForkReport report = 2;
+   */
+  report?: ForkReport | undefined;
+};
+
+/**
+ * Describes the message wrenn.agent.v1.ForkedSandbox.
+ * Use `create(ForkedSandboxSchema)` to create a new message.
+ */
+export const ForkedSandboxSchema: GenMessage<ForkedSandbox> = /*@__PURE__*/
+  messageDesc(file_wrenn_agent_v1_agent, 28);
+
+/**
+ * @generated from message wrenn.agent.v1.SnapshotSandboxRequest
+ */
+export type SnapshotSandboxRequest = Message<"wrenn.agent.v1.SnapshotSandboxRequest"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Chosen by the caller; the same id again answers with the snapshot that is there.
+   *
+   * @generated from field: string snapshot_id = 2;
+   */
+  snapshotId: string;
+};
+
+/**
+ * Describes the message wrenn.agent.v1.SnapshotSandboxRequest.
+ * Use `create(SnapshotSandboxRequestSchema)` to create a new message.
+ */
+export const SnapshotSandboxRequestSchema: GenMessage<SnapshotSandboxRequest> = /*@__PURE__*/
+  messageDesc(file_wrenn_agent_v1_agent, 29);
+
+/**
+ * @generated from message wrenn.agent.v1.SnapshotSandboxResponse
+ */
+export type SnapshotSandboxResponse = Message<"wrenn.agent.v1.SnapshotSandboxResponse"> & {
+  /**
+   * @generated from field: wrenn.agent.v1.Snapshot snapshot = 1;
+   */
+  snapshot?: Snapshot | undefined;
+};
+
+/**
+ * Describes the message wrenn.agent.v1.SnapshotSandboxResponse.
+ * Use `create(SnapshotSandboxResponseSchema)` to create a new message.
+ */
+export const SnapshotSandboxResponseSchema: GenMessage<SnapshotSandboxResponse> = /*@__PURE__*/
+  messageDesc(file_wrenn_agent_v1_agent, 30);
+
+/**
+ * @generated from message wrenn.agent.v1.RollbackSandboxRequest
+ */
+export type RollbackSandboxRequest = Message<"wrenn.agent.v1.RollbackSandboxRequest"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: uint64 generation = 2;
+   */
+  generation: bigint;
+};
+
+/**
+ * Describes the message wrenn.agent.v1.RollbackSandboxRequest.
+ * Use `create(RollbackSandboxRequestSchema)` to create a new message.
+ */
+export const RollbackSandboxRequestSchema: GenMessage<RollbackSandboxRequest> = /*@__PURE__*/
+  messageDesc(file_wrenn_agent_v1_agent, 31);
+
+/**
+ * @generated from message wrenn.agent.v1.RollbackSandboxResponse
+ */
+export type RollbackSandboxResponse = Message<"wrenn.agent.v1.RollbackSandboxResponse"> & {
+  /**
+   * @generated from field: wrenn.agent.v1.Sandbox sandbox = 1;
+   */
+  sandbox?: Sandbox | undefined;
+
+  /**
+   * @generated from field: wrenn.agent.v1.Restore restore = 2;
+   */
+  restore?: Restore | undefined;
+};
+
+/**
+ * Describes the message wrenn.agent.v1.RollbackSandboxResponse.
+ * Use `create(RollbackSandboxResponseSchema)` to create a new message.
+ */
+export const RollbackSandboxResponseSchema: GenMessage<RollbackSandboxResponse> = /*@__PURE__*/
+  messageDesc(file_wrenn_agent_v1_agent, 32);
+
+/**
+ * @generated from message wrenn.agent.v1.ListGenerationsRequest
+ */
+export type ListGenerationsRequest = Message<"wrenn.agent.v1.ListGenerationsRequest"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message wrenn.agent.v1.ListGenerationsRequest.
+ * Use `create(ListGenerationsRequestSchema)` to create a new message.
+ */
+export const ListGenerationsRequestSchema: GenMessage<ListGenerationsRequest> = /*@__PURE__*/
+  messageDesc(file_wrenn_agent_v1_agent, 33);
+
+/**
+ * @generated from message wrenn.agent.v1.ListGenerationsResponse
+ */
+export type ListGenerationsResponse = Message<"wrenn.agent.v1.ListGenerationsResponse"> & {
+  /**
+   * @generated from field: repeated wrenn.agent.v1.Generation generations = 1;
+   */
+  generations: Generation[];
+};
+
+/**
+ * Describes the message wrenn.agent.v1.ListGenerationsResponse.
+ * Use `create(ListGenerationsResponseSchema)` to create a new message.
+ */
+export const ListGenerationsResponseSchema: GenMessage<ListGenerationsResponse> = /*@__PURE__*/
+  messageDesc(file_wrenn_agent_v1_agent, 34);
+
+/**
+ * @generated from message wrenn.agent.v1.ListSnapshotsRequest
+ */
+export type ListSnapshotsRequest = Message<"wrenn.agent.v1.ListSnapshotsRequest"> & {
+};
+
+/**
+ * Describes the message wrenn.agent.v1.ListSnapshotsRequest.
+ * Use `create(ListSnapshotsRequestSchema)` to create a new message.
+ */
+export const ListSnapshotsRequestSchema: GenMessage<ListSnapshotsRequest> = /*@__PURE__*/
+  messageDesc(file_wrenn_agent_v1_agent, 35);
+
+/**
+ * @generated from message wrenn.agent.v1.ListSnapshotsResponse
+ */
+export type ListSnapshotsResponse = Message<"wrenn.agent.v1.ListSnapshotsResponse"> & {
+  /**
+   * @generated from field: repeated wrenn.agent.v1.Snapshot snapshots = 1;
+   */
+  snapshots: Snapshot[];
+};
+
+/**
+ * Describes the message wrenn.agent.v1.ListSnapshotsResponse.
+ * Use `create(ListSnapshotsResponseSchema)` to create a new message.
+ */
+export const ListSnapshotsResponseSchema: GenMessage<ListSnapshotsResponse> = /*@__PURE__*/
+  messageDesc(file_wrenn_agent_v1_agent, 36);
+
+/**
+ * @generated from message wrenn.agent.v1.DeleteSnapshotRequest
+ */
+export type DeleteSnapshotRequest = Message<"wrenn.agent.v1.DeleteSnapshotRequest"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message wrenn.agent.v1.DeleteSnapshotRequest.
+ * Use `create(DeleteSnapshotRequestSchema)` to create a new message.
+ */
+export const DeleteSnapshotRequestSchema: GenMessage<DeleteSnapshotRequest> = /*@__PURE__*/
+  messageDesc(file_wrenn_agent_v1_agent, 37);
+
+/**
+ * @generated from message wrenn.agent.v1.DeleteSnapshotResponse
+ */
+export type DeleteSnapshotResponse = Message<"wrenn.agent.v1.DeleteSnapshotResponse"> & {
+};
+
+/**
+ * Describes the message wrenn.agent.v1.DeleteSnapshotResponse.
+ * Use `create(DeleteSnapshotResponseSchema)` to create a new message.
+ */
+export const DeleteSnapshotResponseSchema: GenMessage<DeleteSnapshotResponse> = /*@__PURE__*/
+  messageDesc(file_wrenn_agent_v1_agent, 38);
 
 /**
  * @generated from message wrenn.agent.v1.PingSandboxRequest
@@ -436,7 +1023,7 @@ export type PingSandboxRequest = Message<"wrenn.agent.v1.PingSandboxRequest"> & 
  * Use `create(PingSandboxRequestSchema)` to create a new message.
  */
 export const PingSandboxRequestSchema: GenMessage<PingSandboxRequest> = /*@__PURE__*/
-  messageDesc(file_wrenn_agent_v1_agent, 17);
+  messageDesc(file_wrenn_agent_v1_agent, 39);
 
 /**
  * @generated from message wrenn.agent.v1.PingSandboxResponse
@@ -453,7 +1040,7 @@ export type PingSandboxResponse = Message<"wrenn.agent.v1.PingSandboxResponse"> 
  * Use `create(PingSandboxResponseSchema)` to create a new message.
  */
 export const PingSandboxResponseSchema: GenMessage<PingSandboxResponse> = /*@__PURE__*/
-  messageDesc(file_wrenn_agent_v1_agent, 18);
+  messageDesc(file_wrenn_agent_v1_agent, 40);
 
 /**
  * @generated from message wrenn.agent.v1.Command
@@ -499,7 +1086,7 @@ export type Command = Message<"wrenn.agent.v1.Command"> & {
  * Use `create(CommandSchema)` to create a new message.
  */
 export const CommandSchema: GenMessage<Command> = /*@__PURE__*/
-  messageDesc(file_wrenn_agent_v1_agent, 19);
+  messageDesc(file_wrenn_agent_v1_agent, 41);
 
 /**
  * @generated from message wrenn.agent.v1.ExecRequest
@@ -521,7 +1108,7 @@ export type ExecRequest = Message<"wrenn.agent.v1.ExecRequest"> & {
  * Use `create(ExecRequestSchema)` to create a new message.
  */
 export const ExecRequestSchema: GenMessage<ExecRequest> = /*@__PURE__*/
-  messageDesc(file_wrenn_agent_v1_agent, 20);
+  messageDesc(file_wrenn_agent_v1_agent, 42);
 
 /**
  * @generated from message wrenn.agent.v1.ExecResponse
@@ -567,7 +1154,7 @@ export type ExecResponse = Message<"wrenn.agent.v1.ExecResponse"> & {
  * Use `create(ExecResponseSchema)` to create a new message.
  */
 export const ExecResponseSchema: GenMessage<ExecResponse> = /*@__PURE__*/
-  messageDesc(file_wrenn_agent_v1_agent, 21);
+  messageDesc(file_wrenn_agent_v1_agent, 43);
 
 /**
  * @generated from message wrenn.agent.v1.PtySize
@@ -589,7 +1176,7 @@ export type PtySize = Message<"wrenn.agent.v1.PtySize"> & {
  * Use `create(PtySizeSchema)` to create a new message.
  */
 export const PtySizeSchema: GenMessage<PtySize> = /*@__PURE__*/
-  messageDesc(file_wrenn_agent_v1_agent, 22);
+  messageDesc(file_wrenn_agent_v1_agent, 44);
 
 /**
  * @generated from message wrenn.agent.v1.ExecStart
@@ -625,7 +1212,7 @@ export type ExecStart = Message<"wrenn.agent.v1.ExecStart"> & {
  * Use `create(ExecStartSchema)` to create a new message.
  */
 export const ExecStartSchema: GenMessage<ExecStart> = /*@__PURE__*/
-  messageDesc(file_wrenn_agent_v1_agent, 23);
+  messageDesc(file_wrenn_agent_v1_agent, 45);
 
 /**
  * @generated from message wrenn.agent.v1.ExecStreamRequest
@@ -674,7 +1261,7 @@ export type ExecStreamRequest = Message<"wrenn.agent.v1.ExecStreamRequest"> & {
  * Use `create(ExecStreamRequestSchema)` to create a new message.
  */
 export const ExecStreamRequestSchema: GenMessage<ExecStreamRequest> = /*@__PURE__*/
-  messageDesc(file_wrenn_agent_v1_agent, 24);
+  messageDesc(file_wrenn_agent_v1_agent, 46);
 
 /**
  * @generated from message wrenn.agent.v1.ExecExit
@@ -701,7 +1288,7 @@ export type ExecExit = Message<"wrenn.agent.v1.ExecExit"> & {
  * Use `create(ExecExitSchema)` to create a new message.
  */
 export const ExecExitSchema: GenMessage<ExecExit> = /*@__PURE__*/
-  messageDesc(file_wrenn_agent_v1_agent, 25);
+  messageDesc(file_wrenn_agent_v1_agent, 47);
 
 /**
  * @generated from message wrenn.agent.v1.ExecStreamResponse
@@ -750,7 +1337,7 @@ export type ExecStreamResponse = Message<"wrenn.agent.v1.ExecStreamResponse"> & 
  * Use `create(ExecStreamResponseSchema)` to create a new message.
  */
 export const ExecStreamResponseSchema: GenMessage<ExecStreamResponse> = /*@__PURE__*/
-  messageDesc(file_wrenn_agent_v1_agent, 26);
+  messageDesc(file_wrenn_agent_v1_agent, 48);
 
 /**
  * @generated from message wrenn.agent.v1.FileRef
@@ -777,7 +1364,7 @@ export type FileRef = Message<"wrenn.agent.v1.FileRef"> & {
  * Use `create(FileRefSchema)` to create a new message.
  */
 export const FileRefSchema: GenMessage<FileRef> = /*@__PURE__*/
-  messageDesc(file_wrenn_agent_v1_agent, 27);
+  messageDesc(file_wrenn_agent_v1_agent, 49);
 
 /**
  * @generated from message wrenn.agent.v1.ReadFileRequest
@@ -806,7 +1393,7 @@ export type ReadFileRequest = Message<"wrenn.agent.v1.ReadFileRequest"> & {
  * Use `create(ReadFileRequestSchema)` to create a new message.
  */
 export const ReadFileRequestSchema: GenMessage<ReadFileRequest> = /*@__PURE__*/
-  messageDesc(file_wrenn_agent_v1_agent, 28);
+  messageDesc(file_wrenn_agent_v1_agent, 50);
 
 /**
  * @generated from message wrenn.agent.v1.ReadFileResponse
@@ -830,7 +1417,7 @@ export type ReadFileResponse = Message<"wrenn.agent.v1.ReadFileResponse"> & {
  * Use `create(ReadFileResponseSchema)` to create a new message.
  */
 export const ReadFileResponseSchema: GenMessage<ReadFileResponse> = /*@__PURE__*/
-  messageDesc(file_wrenn_agent_v1_agent, 29);
+  messageDesc(file_wrenn_agent_v1_agent, 51);
 
 /**
  * @generated from message wrenn.agent.v1.WriteFileRequest
@@ -859,7 +1446,7 @@ export type WriteFileRequest = Message<"wrenn.agent.v1.WriteFileRequest"> & {
  * Use `create(WriteFileRequestSchema)` to create a new message.
  */
 export const WriteFileRequestSchema: GenMessage<WriteFileRequest> = /*@__PURE__*/
-  messageDesc(file_wrenn_agent_v1_agent, 30);
+  messageDesc(file_wrenn_agent_v1_agent, 52);
 
 /**
  * @generated from message wrenn.agent.v1.WriteFileResponse
@@ -883,7 +1470,7 @@ export type WriteFileResponse = Message<"wrenn.agent.v1.WriteFileResponse"> & {
  * Use `create(WriteFileResponseSchema)` to create a new message.
  */
 export const WriteFileResponseSchema: GenMessage<WriteFileResponse> = /*@__PURE__*/
-  messageDesc(file_wrenn_agent_v1_agent, 31);
+  messageDesc(file_wrenn_agent_v1_agent, 53);
 
 /**
  * @generated from message wrenn.agent.v1.FileEntry
@@ -940,7 +1527,7 @@ export type FileEntry = Message<"wrenn.agent.v1.FileEntry"> & {
  * Use `create(FileEntrySchema)` to create a new message.
  */
 export const FileEntrySchema: GenMessage<FileEntry> = /*@__PURE__*/
-  messageDesc(file_wrenn_agent_v1_agent, 32);
+  messageDesc(file_wrenn_agent_v1_agent, 54);
 
 /**
  * @generated from message wrenn.agent.v1.ListDirRequest
@@ -964,7 +1551,7 @@ export type ListDirRequest = Message<"wrenn.agent.v1.ListDirRequest"> & {
  * Use `create(ListDirRequestSchema)` to create a new message.
  */
 export const ListDirRequestSchema: GenMessage<ListDirRequest> = /*@__PURE__*/
-  messageDesc(file_wrenn_agent_v1_agent, 33);
+  messageDesc(file_wrenn_agent_v1_agent, 55);
 
 /**
  * @generated from message wrenn.agent.v1.ListDirResponse
@@ -981,7 +1568,7 @@ export type ListDirResponse = Message<"wrenn.agent.v1.ListDirResponse"> & {
  * Use `create(ListDirResponseSchema)` to create a new message.
  */
 export const ListDirResponseSchema: GenMessage<ListDirResponse> = /*@__PURE__*/
-  messageDesc(file_wrenn_agent_v1_agent, 34);
+  messageDesc(file_wrenn_agent_v1_agent, 56);
 
 /**
  * @generated from message wrenn.agent.v1.StatRequest
@@ -998,7 +1585,7 @@ export type StatRequest = Message<"wrenn.agent.v1.StatRequest"> & {
  * Use `create(StatRequestSchema)` to create a new message.
  */
 export const StatRequestSchema: GenMessage<StatRequest> = /*@__PURE__*/
-  messageDesc(file_wrenn_agent_v1_agent, 35);
+  messageDesc(file_wrenn_agent_v1_agent, 57);
 
 /**
  * @generated from message wrenn.agent.v1.StatResponse
@@ -1015,7 +1602,7 @@ export type StatResponse = Message<"wrenn.agent.v1.StatResponse"> & {
  * Use `create(StatResponseSchema)` to create a new message.
  */
 export const StatResponseSchema: GenMessage<StatResponse> = /*@__PURE__*/
-  messageDesc(file_wrenn_agent_v1_agent, 36);
+  messageDesc(file_wrenn_agent_v1_agent, 58);
 
 /**
  * @generated from message wrenn.agent.v1.MakeDirRequest
@@ -1032,7 +1619,7 @@ export type MakeDirRequest = Message<"wrenn.agent.v1.MakeDirRequest"> & {
  * Use `create(MakeDirRequestSchema)` to create a new message.
  */
 export const MakeDirRequestSchema: GenMessage<MakeDirRequest> = /*@__PURE__*/
-  messageDesc(file_wrenn_agent_v1_agent, 37);
+  messageDesc(file_wrenn_agent_v1_agent, 59);
 
 /**
  * @generated from message wrenn.agent.v1.MakeDirResponse
@@ -1049,7 +1636,7 @@ export type MakeDirResponse = Message<"wrenn.agent.v1.MakeDirResponse"> & {
  * Use `create(MakeDirResponseSchema)` to create a new message.
  */
 export const MakeDirResponseSchema: GenMessage<MakeDirResponse> = /*@__PURE__*/
-  messageDesc(file_wrenn_agent_v1_agent, 38);
+  messageDesc(file_wrenn_agent_v1_agent, 60);
 
 /**
  * @generated from message wrenn.agent.v1.MoveRequest
@@ -1071,7 +1658,7 @@ export type MoveRequest = Message<"wrenn.agent.v1.MoveRequest"> & {
  * Use `create(MoveRequestSchema)` to create a new message.
  */
 export const MoveRequestSchema: GenMessage<MoveRequest> = /*@__PURE__*/
-  messageDesc(file_wrenn_agent_v1_agent, 39);
+  messageDesc(file_wrenn_agent_v1_agent, 61);
 
 /**
  * @generated from message wrenn.agent.v1.MoveResponse
@@ -1088,7 +1675,7 @@ export type MoveResponse = Message<"wrenn.agent.v1.MoveResponse"> & {
  * Use `create(MoveResponseSchema)` to create a new message.
  */
 export const MoveResponseSchema: GenMessage<MoveResponse> = /*@__PURE__*/
-  messageDesc(file_wrenn_agent_v1_agent, 40);
+  messageDesc(file_wrenn_agent_v1_agent, 62);
 
 /**
  * @generated from message wrenn.agent.v1.RemoveRequest
@@ -1105,7 +1692,7 @@ export type RemoveRequest = Message<"wrenn.agent.v1.RemoveRequest"> & {
  * Use `create(RemoveRequestSchema)` to create a new message.
  */
 export const RemoveRequestSchema: GenMessage<RemoveRequest> = /*@__PURE__*/
-  messageDesc(file_wrenn_agent_v1_agent, 41);
+  messageDesc(file_wrenn_agent_v1_agent, 63);
 
 /**
  * @generated from message wrenn.agent.v1.RemoveResponse
@@ -1118,7 +1705,7 @@ export type RemoveResponse = Message<"wrenn.agent.v1.RemoveResponse"> & {
  * Use `create(RemoveResponseSchema)` to create a new message.
  */
 export const RemoveResponseSchema: GenMessage<RemoveResponse> = /*@__PURE__*/
-  messageDesc(file_wrenn_agent_v1_agent, 42);
+  messageDesc(file_wrenn_agent_v1_agent, 64);
 
 /**
  * @generated from message wrenn.agent.v1.WatchDirRequest
@@ -1140,7 +1727,7 @@ export type WatchDirRequest = Message<"wrenn.agent.v1.WatchDirRequest"> & {
  * Use `create(WatchDirRequestSchema)` to create a new message.
  */
 export const WatchDirRequestSchema: GenMessage<WatchDirRequest> = /*@__PURE__*/
-  messageDesc(file_wrenn_agent_v1_agent, 43);
+  messageDesc(file_wrenn_agent_v1_agent, 65);
 
 /**
  * @generated from message wrenn.agent.v1.WatchDirResponse
@@ -1166,7 +1753,7 @@ export type WatchDirResponse = Message<"wrenn.agent.v1.WatchDirResponse"> & {
  * Use `create(WatchDirResponseSchema)` to create a new message.
  */
 export const WatchDirResponseSchema: GenMessage<WatchDirResponse> = /*@__PURE__*/
-  messageDesc(file_wrenn_agent_v1_agent, 44);
+  messageDesc(file_wrenn_agent_v1_agent, 66);
 
 /**
  * @generated from message wrenn.agent.v1.GetHostInfoRequest
@@ -1179,7 +1766,7 @@ export type GetHostInfoRequest = Message<"wrenn.agent.v1.GetHostInfoRequest"> & 
  * Use `create(GetHostInfoRequestSchema)` to create a new message.
  */
 export const GetHostInfoRequestSchema: GenMessage<GetHostInfoRequest> = /*@__PURE__*/
-  messageDesc(file_wrenn_agent_v1_agent, 45);
+  messageDesc(file_wrenn_agent_v1_agent, 67);
 
 /**
  * @generated from message wrenn.agent.v1.GetHostInfoResponse
@@ -1230,7 +1817,7 @@ export type GetHostInfoResponse = Message<"wrenn.agent.v1.GetHostInfoResponse"> 
  * Use `create(GetHostInfoResponseSchema)` to create a new message.
  */
 export const GetHostInfoResponseSchema: GenMessage<GetHostInfoResponse> = /*@__PURE__*/
-  messageDesc(file_wrenn_agent_v1_agent, 46);
+  messageDesc(file_wrenn_agent_v1_agent, 68);
 
 /**
  * @generated from message wrenn.agent.v1.Template
@@ -1252,7 +1839,7 @@ export type Template = Message<"wrenn.agent.v1.Template"> & {
  * Use `create(TemplateSchema)` to create a new message.
  */
 export const TemplateSchema: GenMessage<Template> = /*@__PURE__*/
-  messageDesc(file_wrenn_agent_v1_agent, 47);
+  messageDesc(file_wrenn_agent_v1_agent, 69);
 
 /**
  * @generated from message wrenn.agent.v1.GetStatsRequest
@@ -1265,7 +1852,7 @@ export type GetStatsRequest = Message<"wrenn.agent.v1.GetStatsRequest"> & {
  * Use `create(GetStatsRequestSchema)` to create a new message.
  */
 export const GetStatsRequestSchema: GenMessage<GetStatsRequest> = /*@__PURE__*/
-  messageDesc(file_wrenn_agent_v1_agent, 48);
+  messageDesc(file_wrenn_agent_v1_agent, 70);
 
 /**
  * @generated from message wrenn.agent.v1.GetStatsResponse
@@ -1305,6 +1892,16 @@ export type GetStatsResponse = Message<"wrenn.agent.v1.GetStatsResponse"> & {
    * @generated from field: repeated wrenn.agent.v1.SandboxStats per_sandbox = 7;
    */
   perSandbox: SandboxStats[];
+
+  /**
+   * @generated from field: uint32 hibernated = 8;
+   */
+  hibernated: number;
+
+  /**
+   * @generated from field: repeated wrenn.agent.v1.PoolStats pools = 9;
+   */
+  pools: PoolStats[];
 };
 
 /**
@@ -1312,7 +1909,65 @@ export type GetStatsResponse = Message<"wrenn.agent.v1.GetStatsResponse"> & {
  * Use `create(GetStatsResponseSchema)` to create a new message.
  */
 export const GetStatsResponseSchema: GenMessage<GetStatsResponse> = /*@__PURE__*/
-  messageDesc(file_wrenn_agent_v1_agent, 49);
+  messageDesc(file_wrenn_agent_v1_agent, 71);
+
+/**
+ * Warm machines of one template and size.
+ *
+ * @generated from message wrenn.agent.v1.PoolStats
+ */
+export type PoolStats = Message<"wrenn.agent.v1.PoolStats"> & {
+  /**
+   * @generated from field: string template = 1;
+   */
+  template: string;
+
+  /**
+   * @generated from field: uint32 vcpus = 2;
+   */
+  vcpus: number;
+
+  /**
+   * @generated from field: uint32 memory_mb = 3;
+   */
+  memoryMb: number;
+
+  /**
+   * @generated from field: uint32 disk_mb = 4;
+   */
+  diskMb: number;
+
+  /**
+   * Ready to be claimed.
+   *
+   * @generated from field: uint32 ready = 5;
+   */
+  ready: number;
+
+  /**
+   * @generated from field: uint32 target = 6;
+   */
+  target: number;
+
+  /**
+   * Since the agent started.
+   *
+   * @generated from field: uint64 hits = 7;
+   */
+  hits: bigint;
+
+  /**
+   * @generated from field: uint64 misses = 8;
+   */
+  misses: bigint;
+};
+
+/**
+ * Describes the message wrenn.agent.v1.PoolStats.
+ * Use `create(PoolStatsSchema)` to create a new message.
+ */
+export const PoolStatsSchema: GenMessage<PoolStats> = /*@__PURE__*/
+  messageDesc(file_wrenn_agent_v1_agent, 72);
 
 /**
  * @generated from message wrenn.agent.v1.SandboxStats
@@ -1346,7 +2001,7 @@ export type SandboxStats = Message<"wrenn.agent.v1.SandboxStats"> & {
  * Use `create(SandboxStatsSchema)` to create a new message.
  */
 export const SandboxStatsSchema: GenMessage<SandboxStats> = /*@__PURE__*/
-  messageDesc(file_wrenn_agent_v1_agent, 50);
+  messageDesc(file_wrenn_agent_v1_agent, 73);
 
 /**
  * @generated from enum wrenn.agent.v1.SandboxStatus
@@ -1381,6 +2036,11 @@ export enum SandboxStatus {
    * @generated from enum value: SANDBOX_STATUS_ERROR = 5;
    */
   ERROR = 5,
+
+  /**
+   * @generated from enum value: SANDBOX_STATUS_HIBERNATED = 6;
+   */
+  HIBERNATED = 6,
 }
 
 /**
@@ -1407,6 +2067,11 @@ export enum OnTimeout {
    * @generated from enum value: ON_TIMEOUT_PAUSE = 2;
    */
   PAUSE = 2,
+
+  /**
+   * @generated from enum value: ON_TIMEOUT_HIBERNATE = 3;
+   */
+  HIBERNATE = 3,
 }
 
 /**
@@ -1414,6 +2079,50 @@ export enum OnTimeout {
  */
 export const OnTimeoutSchema: GenEnum<OnTimeout> = /*@__PURE__*/
   enumDesc(file_wrenn_agent_v1_agent, 1);
+
+/**
+ * @generated from enum wrenn.agent.v1.RestoredFrom
+ */
+export enum RestoredFrom {
+  /**
+   * @generated from enum value: RESTORED_FROM_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * It was running already.
+   *
+   * @generated from enum value: RESTORED_FROM_RUNNING = 1;
+   */
+  RUNNING = 1,
+
+  /**
+   * The process was there, its vCPUs stood still.
+   *
+   * @generated from enum value: RESTORED_FROM_PAUSED = 2;
+   */
+  PAUSED = 2,
+
+  /**
+   * Memory and disk came from files.
+   *
+   * @generated from enum value: RESTORED_FROM_MEMORY = 3;
+   */
+  MEMORY = 3,
+
+  /**
+   * The memory could not be used: the generation's disk was booted, its processes are gone.
+   *
+   * @generated from enum value: RESTORED_FROM_DISK = 4;
+   */
+  DISK = 4,
+}
+
+/**
+ * Describes the enum wrenn.agent.v1.RestoredFrom.
+ */
+export const RestoredFromSchema: GenEnum<RestoredFrom> = /*@__PURE__*/
+  enumDesc(file_wrenn_agent_v1_agent, 2);
 
 /**
  * @generated from enum wrenn.agent.v1.FileType
@@ -1444,7 +2153,7 @@ export enum FileType {
  * Describes the enum wrenn.agent.v1.FileType.
  */
 export const FileTypeSchema: GenEnum<FileType> = /*@__PURE__*/
-  enumDesc(file_wrenn_agent_v1_agent, 2);
+  enumDesc(file_wrenn_agent_v1_agent, 3);
 
 /**
  * @generated from enum wrenn.agent.v1.WatchEventType
@@ -1485,7 +2194,7 @@ export enum WatchEventType {
  * Describes the enum wrenn.agent.v1.WatchEventType.
  */
 export const WatchEventTypeSchema: GenEnum<WatchEventType> = /*@__PURE__*/
-  enumDesc(file_wrenn_agent_v1_agent, 3);
+  enumDesc(file_wrenn_agent_v1_agent, 4);
 
 /**
  * @generated from service wrenn.agent.v1.AgentService
@@ -1544,6 +2253,18 @@ export const AgentService: GenService<{
     output: typeof PauseSandboxResponseSchema;
   },
   /**
+   * Memory and disk go to files and the VMM process ends. Idempotent; a running sandbox is paused on the way.
+   *
+   * @generated from rpc wrenn.agent.v1.AgentService.HibernateSandbox
+   */
+  hibernateSandbox: {
+    methodKind: "unary";
+    input: typeof HibernateSandboxRequestSchema;
+    output: typeof HibernateSandboxResponseSchema;
+  },
+  /**
+   * Lets a paused sandbox run, or brings a hibernated one back. Idempotent.
+   *
    * @generated from rpc wrenn.agent.v1.AgentService.ResumeSandbox
    */
   resumeSandbox: {
@@ -1560,6 +2281,66 @@ export const AgentService: GenService<{
     methodKind: "unary";
     input: typeof PingSandboxRequestSchema;
     output: typeof PingSandboxResponseSchema;
+  },
+  /**
+   * Copies of a running or paused sandbox. All of them come to life, or none and the call fails.
+   *
+   * @generated from rpc wrenn.agent.v1.AgentService.ForkSandbox
+   */
+  forkSandbox: {
+    methodKind: "unary";
+    input: typeof ForkSandboxRequestSchema;
+    output: typeof ForkSandboxResponseSchema;
+  },
+  /**
+   * Keeps the present moment of a running or paused sandbox as a snapshot, which lives until it is deleted.
+   *
+   * @generated from rpc wrenn.agent.v1.AgentService.SnapshotSandbox
+   */
+  snapshotSandbox: {
+    methodKind: "unary";
+    input: typeof SnapshotSandboxRequestSchema;
+    output: typeof SnapshotSandboxResponseSchema;
+  },
+  /**
+   * Puts a sandbox back to one of its generations, in place. What came after it is lost.
+   *
+   * @generated from rpc wrenn.agent.v1.AgentService.RollbackSandbox
+   */
+  rollbackSandbox: {
+    methodKind: "unary";
+    input: typeof RollbackSandboxRequestSchema;
+    output: typeof RollbackSandboxResponseSchema;
+  },
+  /**
+   * The generations that a sandbox can be rolled back to, newest first.
+   *
+   * @generated from rpc wrenn.agent.v1.AgentService.ListGenerations
+   */
+  listGenerations: {
+    methodKind: "unary";
+    input: typeof ListGenerationsRequestSchema;
+    output: typeof ListGenerationsResponseSchema;
+  },
+  /**
+   * Snapshots made by SnapshotSandbox that this host keeps.
+   *
+   * @generated from rpc wrenn.agent.v1.AgentService.ListSnapshots
+   */
+  listSnapshots: {
+    methodKind: "unary";
+    input: typeof ListSnapshotsRequestSchema;
+    output: typeof ListSnapshotsResponseSchema;
+  },
+  /**
+   * Idempotent. Sandboxes made from it live on.
+   *
+   * @generated from rpc wrenn.agent.v1.AgentService.DeleteSnapshot
+   */
+  deleteSnapshot: {
+    methodKind: "unary";
+    input: typeof DeleteSnapshotRequestSchema;
+    output: typeof DeleteSnapshotResponseSchema;
   },
   /**
    * Commands.
