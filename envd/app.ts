@@ -6,10 +6,12 @@ import { Filesystem } from "@wrenn/proto/filesystem";
 import { Process } from "@wrenn/proto/process";
 import { authorize, TOKEN_HEADER } from "./init/auth.ts";
 import { Initializer } from "./init/init.ts";
+import { quiesce, seal } from "./init/quiesce.ts";
 import type { GuestState } from "./init/state.ts";
 import type { Machine } from "./linux/machine.ts";
 import type { Users } from "./linux/users.ts";
 import type { ProcessManager } from "./process/manager.ts";
+import { postExec } from "./routes/exec.ts";
 import { getFile, postCompose, postFiles } from "./routes/files.ts";
 import { Metrics } from "./routes/metrics.ts";
 import { errorResponse, preflight, readText, withCors } from "./routes/respond.ts";
@@ -56,12 +58,23 @@ export function createApp(options: AppOptions): (request: Request) => Promise<Re
         return new Response(null, { status: 204, headers: { "Cache-Control": "no-store" } });
       case "POST /init": {
         const text = await readText(request, MAX_INIT_BODY);
-        await initializer.apply(text, request.headers.get(TOKEN_HEADER));
+        const report = await initializer.apply(text, request.headers.get(TOKEN_HEADER));
+        if (report) return Response.json(report);
         return new Response(null, {
           status: 204,
           headers: { "Cache-Control": "no-store", "X-Envd-Version": ENVD_VERSION },
         });
       }
+      case "POST /exec":
+        return await postExec(request, options);
+      case "POST /quiesce": {
+        const { sync } = JSON.parse(await readText(request, MAX_INIT_BODY)) as { sync?: boolean };
+        return Response.json(await quiesce(options, { sync: sync === true }));
+      }
+      case "POST /seal":
+        await readText(request, MAX_INIT_BODY);
+        await seal(options);
+        return new Response(null, { status: 204 });
       case "GET /metrics":
         return Response.json(await metrics.read(Date.now()));
       case "GET /envs":
@@ -82,7 +95,8 @@ export function createApp(options: AppOptions): (request: Request) => Promise<Re
       const url = new URL(request.url);
       if (request.method === "OPTIONS") return withCors(preflight(request));
       await authorize(request, url, state, Date.now() / 1000);
-      return withCors(await route(request, url));
+      const response = await route(request, url);
+      return AGENT_PATHS.has(url.pathname) ? response : withCors(response);
     } catch (error) {
       return withCors(errorResponse(error));
     }
@@ -104,11 +118,13 @@ function withoutEndlessTimeout(request: Request): Request {
   return new Request(request, { headers });
 }
 
+/** What the host agent alone asks: no browser does. */
+const AGENT_PATHS: ReadonlySet<string> = new Set(["/init", "/exec", "/quiesce", "/seal"]);
 const PATHS: ReadonlySet<string> = new Set([
   "/health",
-  "/init",
   "/metrics",
   "/envs",
+  ...AGENT_PATHS,
   "/files",
   "/files/compose",
 ]);

@@ -4,7 +4,7 @@ import { configureLog, logger } from "@wrenn/common/log";
 import { createApp } from "./app.ts";
 import { type EnvdConfig, FlagError, parseFlags } from "./config.ts";
 import { GuestState } from "./init/state.ts";
-import { systemMachine } from "./linux/machine.ts";
+import { prepareFreezer, systemMachine } from "./linux/machine.ts";
 import { Users } from "./linux/users.ts";
 import { PortMirror } from "./ports/port_mirror.ts";
 import { ProcessManager } from "./process/manager.ts";
@@ -26,9 +26,18 @@ globalThis.addEventListener("error", (event) => {
   log.error("Uncaught error", { error: event.error });
 });
 
+// In a guest of its own: on a host whose groups belong to others nothing is moved.
+if (config.awaitInit) prepareFreezer();
+
 const users = new Users();
 const state = new GuestState(users, config.awaitInit);
-const manager = new ProcessManager({ state, users, path: Deno.env.get("PATH"), startOnPty });
+const manager = new ProcessManager({
+  state,
+  users,
+  path: Deno.env.get("PATH"),
+  startOnPty,
+  onStart: () => mirror?.wake(),
+});
 const watchers = new Watchers();
 
 const server = Deno.serve({
@@ -43,14 +52,15 @@ const server = Deno.serve({
     }),
 }, createApp({ state, manager, users, watchers, machine: systemMachine }));
 
-if (PortMirror.hasAddress(config.mirrorAddress)) {
-  const mirror = new PortMirror({
+const mirror: PortMirror | undefined = PortMirror.hasAddress(config.mirrorAddress)
+  ? new PortMirror({
     address: config.mirrorAddress,
     excluded: new Set([server.addr.port]),
     busy: () => manager.active,
-  });
-  void mirror.start();
-}
+    populated: systemMachine.populated,
+  })
+  : undefined;
+void mirror?.start();
 
 /** Time for requests that are being answered; streams would go on for ever. */
 const DRAIN_MS = 1000;

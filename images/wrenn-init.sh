@@ -44,6 +44,11 @@ set_sysctl fs/inotify/max_user_instances 1024
 set_sysctl vm/swappiness 10
 set_sysctl kernel/panic_on_oops 1
 
+# Copies of a guest share the kernel's boot id: envd writes another one here.
+mkdir -p /run/wrenn
+cat /proc/sys/kernel/random/boot_id >/run/wrenn/boot_id
+mount -o bind /run/wrenn/boot_id /proc/sys/kernel/random/boot_id || rm /run/wrenn/boot_id
+
 ifconfig lo 127.0.0.1 up
 if [ -n "$ip" ]; then
   ip address add "$ip" dev eth0 && ip link set eth0 up || echo "wrenn: cannot set the address '$ip'"

@@ -19,10 +19,20 @@ export interface InitRequest {
   entropy: Uint8Array<ArrayBuffer> | undefined;
   /** Id of this life of the sandbox. */
   lifecycleId: string | undefined;
+  /** 32 hex digits for /etc/machine-id. */
+  machineId: string | undefined;
+  /** UUID for the boot id. */
+  bootId: string | undefined;
+  /** The guest is a copy. */
+  fork: boolean;
+  /** Answer with what was done. */
+  report: boolean;
 }
 
 const MAX_ENTROPY_BYTES = 4096;
 const HOSTNAME = /^[A-Za-z0-9]([A-Za-z0-9.-]{0,62}[A-Za-z0-9])?$/;
+const MACHINE_ID = /^[0-9a-f]{32}$/;
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const TIMESTAMP = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)$/i;
 
 /**
@@ -41,6 +51,10 @@ export function parseInitRequest(text: string): InitRequest {
     hostname: hostname(stringField(body, "hostname")),
     entropy: entropy(stringField(body, "entropy")),
     lifecycleId: stringField(body, "lifecycleID") || undefined,
+    machineId: shaped(body, "machineId", MACHINE_ID),
+    bootId: shaped(body, "bootId", UUID),
+    fork: body["fork"] === true,
+    report: body["report"] === true,
   };
 }
 
@@ -73,6 +87,17 @@ function stringField(body: Record<string, unknown>, name: string): string | unde
   if (value === undefined || value === null) return undefined;
   if (typeof value === "string") return value;
   throw new WrennError("invalid_request", `Field '${name}' is not a string`);
+}
+
+function shaped(
+  body: Record<string, unknown>,
+  name: string,
+  shape: RegExp,
+): string | undefined {
+  const value = stringField(body, name);
+  if (!value) return undefined;
+  if (shape.test(value)) return value;
+  throw new WrennError("invalid_request", `Field '${name}' has another shape`);
 }
 
 function envVars(value: unknown): Record<string, string> | undefined {

@@ -12,6 +12,9 @@ Deno.test("parseInitRequest() reads every field and ignores others", () => {
     hostname: "sb-0a1b2c3d",
     entropy: "AAEC",
     lifecycleID: "l",
+    machineId: "0123456789abcdef0123456789abcdef",
+    bootId: "01234567-89ab-cdef-0123-456789abcdef",
+    fork: true,
     hyperloopIP: "1.2.3.4",
     volumeMounts: [],
   }));
@@ -24,11 +27,15 @@ Deno.test("parseInitRequest() reads every field and ignores others", () => {
     hostname: "sb-0a1b2c3d",
     entropy: new Uint8Array([0, 1, 2]),
     lifecycleId: "l",
+    machineId: "0123456789abcdef0123456789abcdef",
+    bootId: "01234567-89ab-cdef-0123-456789abcdef",
+    fork: true,
+    report: false,
   });
 });
 
 Deno.test("parseInitRequest() takes an empty body as nothing to change", () => {
-  assertEquals(Object.values(parseInitRequest("")).every((value) => value === undefined), true);
+  assertEquals(Object.values(parseInitRequest("")).every((value) => !value), true);
 });
 
 Deno.test("parseInitRequest() names the wrong field", () => {
@@ -44,6 +51,8 @@ Deno.test("parseInitRequest() names the wrong field", () => {
     ['{"hostname":"a b"}', "hostname"],
     ['{"hostname":"a\\n127.0.0.1 x"}', "hostname"],
     ['{"entropy":"%%%"}', "entropy"],
+    ['{"machineId":"../../etc"}', "machineId"],
+    ['{"bootId":"1"}', "bootId"],
   ];
   for (const [text, words] of bad) assertThrows(() => parseInitRequest(text), WrennError, words);
 });

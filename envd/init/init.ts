@@ -5,7 +5,18 @@ import { mustSetClock } from "../core/clock_policy.ts";
 import { type InitRequest, parseInitRequest } from "../core/init_request.ts";
 import { equalConstantTime } from "../core/signature.ts";
 import type { Machine } from "../linux/machine.ts";
+import { type HookReport, runForkHooks } from "./fork.ts";
 import type { GuestState } from "./state.ts";
+
+/** What was done, for who asks. */
+export interface InitReport {
+  readonly entropy_reseeded: boolean;
+  readonly clock_set: boolean;
+  readonly hostname: string;
+  readonly machine_id: string;
+  readonly connections_dropped: number;
+  readonly hooks: readonly HookReport[];
+}
 
 /** Applies init requests to the state and the machine. */
 export class Initializer {
@@ -27,24 +38,24 @@ export class Initializer {
    * @param text JSON body. @param token Token that the caller showed.
    * @throws {WrennError} `unauthorized`, `invalid_json`, `invalid_request`.
    */
-  apply(text: string, token: string | null): Promise<void> {
+  apply(text: string, token: string | null): Promise<InitReport | undefined> {
     const turn = this.#last.then(() => this.#apply(text, token));
     this.#last = turn.catch(() => {});
     return turn;
   }
 
-  async #apply(text: string, token: string | null): Promise<void> {
+  async #apply(text: string, token: string | null): Promise<InitReport | undefined> {
     const current = this.#state.accessToken;
     if (current !== undefined && !(token !== null && equalConstantTime(token, current))) {
       throw new WrennError("unauthorized", "The access token does not match");
     }
     const request = parseInitRequest(text);
-    if (this.#isReplay(request)) return;
+    if (this.#isReplay(request)) return undefined;
     if (this.#state.sealed && request.accessToken === undefined) {
       throw new WrennError("invalid_request", "Field 'accessToken' is missing");
     }
-    this.#setMachine(request);
-    if (request.hostname !== undefined) await this.#setHostname(request.hostname);
+    const clockSet = this.#setMachine(request);
+    this.#setNames(request);
     const state = this.#state;
     if (request.envVars) state.envVars = request.envVars;
     if (request.defaultUser !== undefined) state.defaultUser = request.defaultUser;
@@ -55,15 +66,37 @@ export class Initializer {
       state.sealed = false;
     }
     if (request.timestampNs !== undefined) this.#newestNs = request.timestampNs;
-    logger("envd", "init").info("Initialized", { lifecycleId: state.lifecycleId });
+    const dropped = request.fork ? await this.#machine.dropConnections() : 0;
+    const hooks = request.fork ? await runForkHooks() : [];
+    // Last of all: until here nothing of the guest's own has run since it was frozen.
+    if (state.frozen) this.#machine.thaw();
+    state.frozen = false;
+    // A line on the console costs an emulated guest a millisecond.
+    logger("envd", "init").debug("Initialized", { lifecycleId: state.lifecycleId });
+    if (!request.report) return undefined;
+    return {
+      entropy_reseeded: request.entropy !== undefined,
+      clock_set: clockSet,
+      hostname: request.hostname ?? "",
+      machine_id: request.machineId ?? "",
+      connections_dropped: dropped,
+      hooks,
+    };
   }
 
   /** A name that cannot be set, on a read-only root, is no reason to refuse a token. */
-  async #setHostname(name: string): Promise<void> {
-    try {
-      await this.#machine.setHostname(name);
-    } catch (error) {
-      logger("envd", "init").error("Cannot set the host name", { name, error });
+  #setNames({ hostname, machineId, bootId }: InitRequest): void {
+    const steps: [string | undefined, (value: string) => void][] = [
+      [hostname, (value) => this.#machine.setHostname(value)],
+      [machineId, (value) => this.#machine.setMachineId(value)],
+      [bootId, (value) => this.#machine.setBootId(value)],
+    ];
+    for (const [value, set] of steps) {
+      try {
+        if (value !== undefined) set(value);
+      } catch (error) {
+        logger("envd", "init").error("Cannot set a name", { value, error });
+      }
     }
   }
 
@@ -73,10 +106,13 @@ export class Initializer {
   }
 
   /** Randomness first: whatever runs next must not repeat what another copy of this guest drew. */
-  #setMachine({ entropy, timestampNs }: InitRequest): void {
+  #setMachine({ entropy, timestampNs, fork }: InitRequest): boolean {
     if (entropy) this.#machine.addEntropy(entropy);
-    if (timestampNs !== undefined && mustSetClock(this.#machine.now(), timestampNs)) {
-      this.#machine.setClock(timestampNs);
-    }
+    if (timestampNs === undefined) return false;
+    // A clock that stood still is set to the point, a running one only when it is off.
+    const exact = fork || this.#state.frozen || this.#state.sealed;
+    if (!exact && !mustSetClock(this.#machine.now(), timestampNs)) return false;
+    this.#machine.setClock(timestampNs);
+    return true;
   }
 }

@@ -50,6 +50,50 @@ Deno.test("entropy comes first, then the clock, then the name", async () => {
   ]);
 });
 
+Deno.test("a copy's connections end before its processes go on, last of all", async () => {
+  const { machine, state, init } = setUp();
+  await init({ accessToken: "old", timestamp: at(NOW) });
+  state.frozen = true;
+  machine.calls.length = 0;
+  const body = {
+    accessToken: "new",
+    timestamp: at(NOW + 1),
+    entropy: "AAEC",
+    hostname: "sb-2",
+    machineId: "0123456789abcdef0123456789abcdef",
+    bootId: "01234567-89ab-cdef-0123-456789abcdef",
+    fork: true,
+    report: true,
+  };
+  assertEquals(await init(body, "old"), {
+    entropy_reseeded: true,
+    clock_set: true,
+    hostname: "sb-2",
+    machine_id: "0123456789abcdef0123456789abcdef",
+    connections_dropped: 2,
+    hooks: [],
+  });
+  assertEquals(machine.calls, [
+    "entropy 000102",
+    `clock ${BigInt(NOW + 1) * 1_000_000n}`,
+    "hostname sb-2",
+    "machine-id 0123456789abcdef0123456789abcdef",
+    "boot-id 01234567-89ab-cdef-0123-456789abcdef",
+    "drop connections",
+    "thaw",
+  ]);
+  // C-3: the token of the original is dead.
+  await assertRejects(() => init({ accessToken: "x" }, "old"), WrennError, "does not match");
+});
+
+Deno.test("the clock of a guest that stood still is set to the point", async () => {
+  const { machine, state, init } = setUp();
+  state.frozen = true;
+  await init({ timestamp: at(NOW + 1) });
+  assertEquals(machine.calls, [`clock ${BigInt(NOW + 1) * 1_000_000n}`, "thaw"]);
+  assertEquals(state.frozen, false);
+});
+
 Deno.test("a clock that is nearly right is left alone", async () => {
   const { machine, init } = setUp();
   await init({ timestamp: at(NOW + 40) });

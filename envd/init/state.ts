@@ -14,6 +14,8 @@ export class GuestState {
   defaultWorkdir: string | undefined;
   /** Id of this life of the sandbox, told by the platform. */
   lifecycleId: string | undefined;
+  /** True between a quiesce and the next init: nothing new starts. */
+  frozen: boolean = false;
   /** True until a token arrived, when envd was told to wait for one. */
   sealed: boolean;
   readonly #users: Users;
@@ -22,6 +24,16 @@ export class GuestState {
   constructor(users: Users, sealed: boolean) {
     this.#users = users;
     this.sealed = sealed;
+  }
+
+  /** Forgets everything that an init brought: the guest waits for another one. */
+  seal(): void {
+    this.envVars = {};
+    this.accessToken = undefined;
+    this.defaultUser = undefined;
+    this.defaultWorkdir = undefined;
+    this.lifecycleId = undefined;
+    this.sealed = true;
   }
 
   /**

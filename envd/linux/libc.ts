@@ -40,6 +40,49 @@ export interface Libc {
   listxattr(path: Bytes, list: Bytes, size: bigint): bigint;
   /** removexattr(2). */
   removexattr(path: Bytes, name: Bytes): number;
+  /** syscall(2), for calls that act on this thread alone. */
+  syscall(number: bigint, a: bigint, b: bigint, c: bigint): bigint;
+  /** syscall(2) with a buffer as its second argument. */
+  syscallBuffer(number: bigint, a: bigint, b: Bytes): bigint;
+  /** pipe2(2). */
+  pipe2(fds: Bytes, flags: number): number;
+  /** read(2) of a descriptor that does not block. */
+  readNow(fd: number, buffer: Bytes, size: bigint): bigint;
+  /** poll(2) that holds envd up: for moments only. */
+  pollNow(fds: Bytes, count: bigint, timeoutMs: number): number;
+  /** access(2). */
+  access(path: Bytes, mode: number): number;
+  /** pwrite(2). */
+  pwrite(fd: number, buffer: Bytes, size: bigint, offset: bigint): bigint;
+  /** waitpid(2). */
+  waitpid(pid: number, status: Bytes, options: number): number;
+  /** sync(2), on a thread of its own. */
+  sync(): Promise<void>;
+  /** posix_spawn(3). */
+  posix_spawn(
+    pid: Bytes,
+    path: Bytes,
+    actions: Bytes,
+    attributes: Bytes,
+    argv: Bytes,
+    envp: Bytes,
+  ): number;
+  /** posix_spawn_file_actions_init(3). */
+  posix_spawn_file_actions_init(actions: Bytes): number;
+  /** posix_spawn_file_actions_adddup2(3). */
+  posix_spawn_file_actions_adddup2(actions: Bytes, fd: number, newFd: number): number;
+  /** posix_spawn_file_actions_addchdir_np(3). */
+  posix_spawn_file_actions_addchdir_np(actions: Bytes, path: Bytes): number;
+  /** posix_spawn_file_actions_destroy(3). */
+  posix_spawn_file_actions_destroy(actions: Bytes): number;
+  /** posix_spawnattr_init(3). */
+  posix_spawnattr_init(attributes: Bytes): number;
+  /** posix_spawnattr_setflags(3). */
+  posix_spawnattr_setflags(attributes: Bytes, flags: number): number;
+  /** posix_spawnattr_setsigdefault(3). */
+  posix_spawnattr_setsigdefault(attributes: Bytes, signals: Bytes): number;
+  /** posix_spawnattr_setsigmask(3). */
+  posix_spawnattr_setsigmask(attributes: Bytes, signals: Bytes): number;
   /** inotify_init1(2). */
   inotify_init1(flags: number): number;
   /** inotify_add_watch(2). */
@@ -71,6 +114,27 @@ export const libc: Libc = Deno.dlopen("libc.so.6", {
   inotify_add_watch: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   inotify_rm_watch: { parameters: ["i32", "i32"], result: "i32" },
   read: { parameters: ["i32", "buffer", "usize"], result: "isize", nonblocking: true },
+  syscall: { parameters: ["i64", "i64", "i64", "i64"], result: "i64" },
+  syscallBuffer: { name: "syscall", parameters: ["i64", "i64", "buffer"], result: "i64" },
+  pipe2: { parameters: ["buffer", "i32"], result: "i32" },
+  readNow: { name: "read", parameters: ["i32", "buffer", "usize"], result: "isize" },
+  pollNow: { name: "poll", parameters: ["buffer", "u64", "i32"], result: "i32" },
+  access: { parameters: ["buffer", "i32"], result: "i32" },
+  pwrite: { parameters: ["i32", "buffer", "usize", "i64"], result: "isize" },
+  waitpid: { parameters: ["i32", "buffer", "i32"], result: "i32" },
+  sync: { parameters: [], result: "void", nonblocking: true },
+  posix_spawn: {
+    parameters: ["buffer", "buffer", "buffer", "buffer", "buffer", "buffer"],
+    result: "i32",
+  },
+  posix_spawn_file_actions_init: { parameters: ["buffer"], result: "i32" },
+  posix_spawn_file_actions_adddup2: { parameters: ["buffer", "i32", "i32"], result: "i32" },
+  posix_spawn_file_actions_addchdir_np: { parameters: ["buffer", "buffer"], result: "i32" },
+  posix_spawn_file_actions_destroy: { parameters: ["buffer"], result: "i32" },
+  posix_spawnattr_init: { parameters: ["buffer"], result: "i32" },
+  posix_spawnattr_setflags: { parameters: ["buffer", "i16"], result: "i32" },
+  posix_spawnattr_setsigdefault: { parameters: ["buffer", "buffer"], result: "i32" },
+  posix_spawnattr_setsigmask: { parameters: ["buffer", "buffer"], result: "i32" },
 }).symbols;
 
 /** Error numbers that are told apart (errno(3)). */
@@ -78,9 +142,14 @@ export const Errno = {
   ENOENT: 2,
   ESRCH: 3,
   EINTR: 4,
+  E2BIG: 7,
+  ENOEXEC: 8,
   EAGAIN: 11,
+  ENOMEM: 12,
   EACCES: 13,
   ENOTDIR: 20,
+  ENFILE: 23,
+  EMFILE: 24,
   ENOSPC: 28,
   ERANGE: 34,
   ENODATA: 61,

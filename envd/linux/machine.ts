@@ -1,5 +1,7 @@
 /** What of the machine `/init` changes: clock, randomness, name. */
+import { type Freezer, openFreezer } from "./freezer.ts";
 import { checked, cString, libc } from "./libc.ts";
+import { dropTcpConnections } from "./tcp_connections.ts";
 
 const CLOCK_REALTIME = 0;
 const O_WRONLY = 1;
@@ -16,7 +18,23 @@ export interface Machine {
   /** Mixes random bytes into the kernel's pool and makes it use them at once. */
   addEntropy(bytes: Uint8Array<ArrayBuffer>): void;
   /** Sets the host name, with an entry in `/etc/hosts`. */
-  setHostname(name: string): Promise<void>;
+  setHostname(name: string): void;
+  /** Sets `/etc/machine-id` (machine-id(5)). */
+  setMachineId(id: string): void;
+  /** Sets what `/proc/sys/kernel/random/boot_id` shows, where the image has a file in its place. */
+  setBootId(id: string): void;
+  /** Freezes what envd has started. Answers how many processes there are. */
+  freeze(): Promise<number>;
+  /** Lets them go on. */
+  thaw(): void;
+  /** Whether something runs that envd has started, or that came of it. */
+  populated(): boolean;
+  /** Ends TCP connections that a copy has of its original. Answers how many. */
+  dropConnections(): Promise<number>;
+  /** Writes all file systems out. */
+  sync(): Promise<void>;
+  /** Removes what a tenant could find of those before. */
+  clear(): Promise<void>;
 }
 
 /** The machine that envd runs on. */
@@ -43,13 +61,95 @@ export const systemMachine: Machine = {
     }
   },
 
-  async setHostname(name) {
-    await Deno.writeTextFile("/proc/sys/kernel/hostname", name);
-    const hosts = await Deno.readTextFile("/etc/hosts").catch(() => "127.0.0.1\tlocalhost\n");
-    await Deno.writeTextFile("/etc/hosts", withHostname(hosts, name));
-    await Deno.writeTextFile("/etc/hostname", `${name}\n`);
+  setHostname(name) {
+    Deno.writeTextFileSync("/proc/sys/kernel/hostname", name);
+    hosts ??= readOr("/etc/hosts", "127.0.0.1\tlocalhost\n");
+    Deno.writeTextFileSync("/etc/hosts", withHostname(hosts, name));
+    Deno.writeTextFileSync("/etc/hostname", `${name}\n`);
+  },
+
+  setMachineId(id) {
+    Deno.writeTextFileSync("/etc/machine-id", `${id}\n`);
+  },
+
+  setBootId(id) {
+    // A bind mount over the kernel's own: `images/wrenn-init.sh`.
+    if (bootIdFile === undefined) bootIdFile = readOr(BOOT_ID, "") !== "";
+    if (bootIdFile) Deno.writeTextFileSync(BOOT_ID, `${id}\n`);
+  },
+
+  freeze: () => (freezer ??= openFreezer()).freeze(),
+
+  thaw() {
+    freezer?.thaw();
+  },
+
+  populated: () => freezer?.populated() ?? true,
+
+  dropConnections: () => dropTcpConnections(),
+
+  sync: () => libc.sync(),
+
+  async clear() {
+    hosts = undefined;
+    this.setHostname("wrenn");
+    this.setMachineId("");
+    for (const folder of SCRATCH) await emptyFolder(folder, []);
+    for (const home of HOMES) await emptyFolder(home, SKELETON);
+    for (const file of SEEDS) await removeIfThere(file);
   },
 };
+
+const BOOT_ID = "/run/wrenn/boot_id";
+/** Folders whose content is the tenant's. */
+const SCRATCH = ["/tmp", "/var/tmp", "/dev/shm"];
+const HOMES = ["/home/user", "/root"];
+/** What an image puts into a home. */
+const SKELETON = [".bashrc", ".profile", ".bash_logout"];
+/** Randomness and keys that must not be the same in two guests. */
+const SEEDS = [
+  "/var/lib/systemd/random-seed",
+  ...["rsa", "ecdsa", "ed25519"].flatMap((kind) => [
+    `/etc/ssh/ssh_host_${kind}_key`,
+    `/etc/ssh/ssh_host_${kind}_key.pub`,
+  ]),
+];
+
+let hosts: string | undefined;
+let bootIdFile: boolean | undefined;
+let freezer: Freezer | undefined;
+
+/** Puts envd into a group of its own, before it starts anything. */
+export function prepareFreezer(): void {
+  freezer ??= openFreezer();
+}
+
+function readOr(path: string, fallback: string): string {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch {
+    // An image may have none.
+    return fallback;
+  }
+}
+
+async function emptyFolder(folder: string, keep: readonly string[]): Promise<void> {
+  try {
+    for await (const { name } of Deno.readDir(folder)) {
+      if (!keep.includes(name)) await Deno.remove(`${folder}/${name}`, { recursive: true });
+    }
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+async function removeIfThere(path: string): Promise<void> {
+  try {
+    await Deno.remove(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
 
 /** `/etc/hosts` with one line of ours, `127.0.1.1 name`, in place of the one before. */
 export function withHostname(hosts: string, name: string): string {

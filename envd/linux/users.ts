@@ -26,8 +26,8 @@ export class Users {
 
   /** The tables as the files are at this moment. */
   async table(): Promise<UserTable> {
-    const stamp = (await Promise.all([this.#files.passwd, this.#files.group].map(stampOf)))
-      .join(" ");
+    // Every command asks: a synchronous stat takes a third of an asynchronous one.
+    const stamp = `${stampOf(this.#files.passwd)} ${stampOf(this.#files.group)}`;
     if (stamp !== this.#stamp) {
       const [passwd, group] = await Promise.all(
         [this.#files.passwd, this.#files.group].map(readIfPresent),
@@ -50,9 +50,9 @@ export class Users {
   }
 }
 
-async function stampOf(path: string): Promise<string> {
+function stampOf(path: string): string {
   try {
-    const info = await Deno.stat(path);
+    const info = Deno.statSync(path);
     return `${info.ino}:${info.size}:${info.mtime?.getTime()}`;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return "absent";

@@ -15,6 +15,8 @@ export interface PortMirrorOptions {
   excluded: ReadonlySet<number>;
   /** True while new listeners are likely. */
   busy: () => boolean;
+  /** True while there is a process that could listen; without one nothing is looked at until {@linkcode PortMirror.wake}. */
+  populated?: () => boolean;
 }
 
 /** Keeps mirrors in step with the machine's sockets. */
@@ -43,8 +45,17 @@ export class PortMirror implements Disposable {
       logger("envd", "ports").error("Cannot read the sockets", { error });
     }
     if (this.#stopped) return;
-    const wait = this.#options.busy() ? BUSY_MS : QUIET_MS;
-    this.#timer = setTimeout(() => void this.start(), wait);
+    this.#timer = undefined;
+    const { busy, populated = () => true } = this.#options;
+    // A timer wakes an idle guest, which costs its host a percent of a processor.
+    if (!busy() && !populated() && this.#mirrors.size === 0) return;
+    this.#timer = setTimeout(() => void this.start(), busy() ? BUSY_MS : QUIET_MS);
+  }
+
+  /** Looks again from now on: a process has started. */
+  wake(): void {
+    if (this.#timer !== undefined || this.#stopped) return;
+    this.#timer = setTimeout(() => void this.start(), BUSY_MS);
   }
 
   /** Brings the mirrors in step once. */

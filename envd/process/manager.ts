@@ -13,7 +13,8 @@ import {
   type ProcessOutput,
 } from "./managed_process.ts";
 import { startOnPipes } from "./pipe_backend.ts";
-import { findProgram, type LaunchSpec } from "./spawn.ts";
+import { type OneShotLimits, type OneShotResult, OneShots } from "./one_shot.ts";
+import { findProgram, killable, type LaunchSpec, resetNice, statOf } from "./spawn.ts";
 
 /** How long the end of a process is told to those who come late, in milliseconds. */
 const KEEP_ENDED_MS = 30_000;
@@ -47,6 +48,8 @@ export interface ProcessManagerOptions {
   users: Users;
   /** PATH of started processes. */
   path?: string | undefined;
+  /** Told of every start. */
+  onStart?: () => void;
   /** Starts a program on a pseudo-terminal. */
   startOnPty: (spec: LaunchSpec, size: PtySize) => Promise<ProcessBackend>;
 }
@@ -57,9 +60,11 @@ export class ProcessManager implements AsyncDisposable {
   readonly #users: Users;
   readonly #path: string;
   readonly #startOnPty: ProcessManagerOptions["startOnPty"];
+  readonly #onStart: () => void;
   readonly #running: Map<number, ManagedProcess> = new Map();
   /** Everything whose output somebody holds, the ended included. */
   readonly #unreleased: Set<ManagedProcess> = new Set();
+  readonly #oneShots = new OneShots();
   #lastStart = performance.now();
   readonly #ended: Map<number, { process: ManagedProcess; timer: ReturnType<typeof setTimeout> }> =
     new Map();
@@ -70,6 +75,7 @@ export class ProcessManager implements AsyncDisposable {
     this.#users = options.users;
     this.#path = options.path || DEFAULT_PATH;
     this.#startOnPty = options.startOnPty;
+    this.#onStart = options.onStart ?? (() => {});
   }
 
   /**
@@ -87,7 +93,7 @@ export class ProcessManager implements AsyncDisposable {
       : startOnPipes(launch, spec.stdin);
     const process = new ManagedProcess(backend, spec.config, spec.tag);
     const output = process.subscribe();
-    this.#lastStart = performance.now();
+    this.#noteStart();
     this.#forget(process.pid);
     this.#running.set(process.pid, process);
     if (spec.deadlineMs > 0) process.killAfter(spec.deadlineMs);
@@ -97,9 +103,40 @@ export class ProcessManager implements AsyncDisposable {
     return { process, output };
   }
 
+  /**
+   * Runs a command to its end with its output collected and no input.
+   *
+   * @throws {WrennError} As {@linkcode start}.
+   */
+  async runOnce(
+    spec: Pick<StartSpec, "config" | "user">,
+    limits: OneShotLimits,
+    signal: AbortSignal,
+  ): Promise<OneShotResult> {
+    const { user, groups, ...launch } = await this.#prepare(spec);
+    const { uid, gid } = user;
+    this.#noteStart();
+    return await this.#oneShots.run(
+      { ...launch, uid, gid, groups },
+      limits,
+      signal,
+      (spawn) => {
+        const pid = killable({ ...launch, user }, spawn);
+        resetNice(pid);
+        return pid;
+      },
+    );
+  }
+
+  /** Kills everything that was started, and waits for the ends. */
+  async endAll(): Promise<void> {
+    await this[Symbol.asyncDispose]();
+  }
+
   /** True while something runs, and for a minute after the last start: daemons outlive their starter. */
   get active(): boolean {
-    return this.#running.size > 0 || performance.now() - this.#lastStart < ACTIVE_MS;
+    return this.#running.size > 0 || this.#oneShots.size > 0 ||
+      performance.now() - this.#lastStart < ACTIVE_MS;
   }
 
   /** Processes that run. */
@@ -137,6 +174,7 @@ export class ProcessManager implements AsyncDisposable {
 
   /** Kills everything and waits for the ends. For shutdown and tests. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#oneShots.killAll();
     const running = this.list();
     for (const process of running) {
       if (!process.report) process.kill();
@@ -146,20 +184,20 @@ export class ProcessManager implements AsyncDisposable {
     for (const pid of [...this.#ended.keys()]) this.#forget(pid);
   }
 
-  async #prepare(spec: StartSpec): Promise<LaunchSpec> {
-    const { config, user } = spec;
+  async #prepare({ config, user }: Pick<StartSpec, "config" | "user">): Promise<LaunchSpec> {
+    if (this.#state.frozen) throw new WrennError("sandbox_paused", "The guest is frozen");
     checkTexts(config);
     const table = await this.#users.table();
-    const cwd = await this.#directory(config.cwd, user);
+    const cwd = this.#directory(config.cwd, user);
     const env = this.#environment(user, config.envs);
-    const program = await findProgram(config.cmd, cwd, env["PATH"] || this.#path);
+    const program = findProgram(config.cmd, cwd, env["PATH"] || this.#path);
     return { program, args: config.args, cwd, env, user, groups: table.supplementaryGroups(user) };
   }
 
   /** The asked directory must exist; an absent home of one who asked for none gives way to the root. */
-  async #directory(asked: string | undefined, user: User): Promise<string> {
+  #directory(asked: string | undefined, user: User): string {
     const path = resolvePath(asked ?? "", user.home, this.#state.defaultWorkdir);
-    const info = await Deno.stat(path).catch(() => undefined);
+    const info = statOf(path);
     if (info?.isDirectory) return path;
     if (!asked) return "/";
     throw info
@@ -176,6 +214,11 @@ export class ProcessManager implements AsyncDisposable {
       ...this.#state.envVars,
       ...envs,
     };
+  }
+
+  #noteStart(): void {
+    this.#lastStart = performance.now();
+    this.#onStart();
   }
 
   #keepEnded(process: ManagedProcess): void {

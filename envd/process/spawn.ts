@@ -2,12 +2,14 @@
 import { WrennError } from "@wrenn/common/errors";
 import { logger } from "@wrenn/common/log";
 import type { User } from "../core/user_db.ts";
-import { libc } from "../linux/libc.ts";
+import { checked, cString, libc } from "../linux/libc.ts";
 
 /** OOM score of started processes: they go before envd does. */
 const CHILD_OOM_SCORE = "100";
 const OOM_FILE = "/proc/self/oom_score_adj";
 const PRIO_PROCESS = 0;
+const F_OK = 0;
+const O_RDWR_CLOEXEC = 0o2000002;
 
 /** A program with everything decided: absolute path, user, directory, environment. */
 export interface LaunchSpec {
@@ -38,7 +40,7 @@ export interface LaunchStreams {
  *
  * @throws {WrennError} `command_not_found` when there is none or it cannot be executed.
  */
-export async function findProgram(cmd: string, cwd: string, path: string): Promise<string> {
+export function findProgram(cmd: string, cwd: string, path: string): string {
   if (cmd === "") throw new WrennError("invalid_request", "Command is empty");
   if (cmd.includes("\0")) throw new WrennError("invalid_request", "Command contains a NUL byte");
   const candidates = cmd.includes("/")
@@ -46,7 +48,9 @@ export async function findProgram(cmd: string, cwd: string, path: string): Promi
     : path.split(":").filter((dir) => dir.startsWith("/")).map((dir) => `${dir}/${cmd}`);
   let refused = false;
   for (const candidate of candidates) {
-    const info = await Deno.stat(candidate).catch(() => undefined);
+    // An error of Deno's for each folder of PATH costs more than the program's own start.
+    if (libc.access(cString(candidate), F_OK) !== 0) continue;
+    const info = statOf(candidate);
     if (!info?.isFile) continue;
     if (((info.mode ?? 0) & 0o111) !== 0) return candidate;
     refused = true;
@@ -119,24 +123,46 @@ function setprivCommand(): [string, ...string[]] | undefined {
 }
 
 function isFile(path: string): boolean {
+  return statOf(path)?.isFile ?? false;
+}
+
+/** What is at a path; undefined when nothing is, or nobody can tell. */
+export function statOf(path: string): Deno.FileInfo | undefined {
   try {
-    return Deno.statSync(path).isFile;
+    return Deno.statSync(path);
   } catch {
-    return false;
+    return undefined;
   }
 }
 
-/** Spawns while envd carries the child's OOM score: inheriting it leaves no moment without. */
 function spawnKillable(command: Deno.Command, spec: LaunchSpec): Deno.ChildProcess {
+  return killable(spec, () => command.spawn());
+}
+
+/**
+ * Spawns while envd carries the child's OOM score: inheriting it leaves no moment without.
+ *
+ * @throws {WrennError} What was wrong with the program.
+ */
+export function killable<T>(spec: Pick<LaunchSpec, "program" | "cwd" | "user">, spawn: () => T): T {
   const own = ownOomScore();
-  if (own !== undefined) Deno.writeTextFileSync(OOM_FILE, CHILD_OOM_SCORE);
+  if (own !== undefined) setOomScore(CHILD_OOM_SCORE);
   try {
-    return command.spawn();
+    return spawn();
   } catch (error) {
     throw spawnError(error, spec);
   } finally {
-    if (own !== undefined) Deno.writeTextFileSync(OOM_FILE, own);
+    if (own !== undefined) setOomScore(own);
   }
+}
+
+let oomFile: number | undefined;
+
+/** By an open descriptor: twice for every command. */
+function setOomScore(score: string): void {
+  oomFile ??= checked(libc.open(cString(OOM_FILE), O_RDWR_CLOEXEC, 0), "open the OOM score");
+  const bytes = new TextEncoder().encode(score);
+  checked(libc.pwrite(oomFile, bytes, BigInt(bytes.length), 0n), "set the OOM score");
 }
 
 let oomScore: string | null | undefined;
@@ -158,12 +184,16 @@ function ownOomScore(): string | undefined {
 
 let ownNice: number | undefined;
 
-function resetNice(pid: number): void {
+/** Gives a started program the usual priority. */
+export function resetNice(pid: number): void {
   ownNice ??= libc.getpriority(PRIO_PROCESS, 0);
   if (ownNice !== 0) libc.setpriority(PRIO_PROCESS, pid, 0);
 }
 
-function spawnError(error: unknown, spec: LaunchSpec): WrennError {
+function spawnError(
+  error: unknown,
+  spec: Pick<LaunchSpec, "program" | "cwd" | "user">,
+): WrennError {
   const code = (error as { code?: unknown }).code;
   const reject = (
     kind: "command_not_found" | "permission_denied" | "invalid_request",

@@ -31,8 +31,43 @@ export class FakeMachine implements Machine {
     this.calls.push(`entropy ${bytes.toHex()}`);
   }
 
-  setHostname(name: string): Promise<void> {
+  setHostname(name: string): void {
     this.calls.push(`hostname ${name}`);
+  }
+
+  setMachineId(id: string): void {
+    this.calls.push(`machine-id ${id}`);
+  }
+
+  setBootId(id: string): void {
+    this.calls.push(`boot-id ${id}`);
+  }
+
+  freeze(): Promise<number> {
+    this.calls.push("freeze");
+    return Promise.resolve(3);
+  }
+
+  thaw(): void {
+    this.calls.push("thaw");
+  }
+
+  populated(): boolean {
+    return true;
+  }
+
+  dropConnections(): Promise<number> {
+    this.calls.push("drop connections");
+    return Promise.resolve(2);
+  }
+
+  sync(): Promise<void> {
+    this.calls.push("sync");
+    return Promise.resolve();
+  }
+
+  clear(): Promise<void> {
+    this.calls.push("clear");
     return Promise.resolve();
   }
 }

@@ -1,0 +1,50 @@
+/** What a copy of a guest does before its processes go on: it ends connections that are not its own, and runs hooks. */
+import { logger } from "@wrenn/common/log";
+
+/** How one hook ended. */
+export interface HookReport {
+  readonly name: string;
+  readonly exit_code: number;
+  readonly timed_out: boolean;
+}
+
+/** Folder of programs that run in name order, as root. */
+export const HOOKS = "/etc/wrenn/on-fork.d";
+const HOOK_LIMIT_MS = 10_000;
+const KILLED = 137;
+
+/** Runs the programs of a folder, one after the other, each for at most ten seconds. */
+export async function runForkHooks(folder: string = HOOKS): Promise<HookReport[]> {
+  const reports: HookReport[] = [];
+  for (const name of hookNames(folder)) {
+    const limit = AbortSignal.timeout(HOOK_LIMIT_MS);
+    try {
+      const { code } = await new Deno.Command(`${folder}/${name}`, {
+        cwd: "/",
+        stdin: "null",
+        stdout: "null",
+        stderr: "null",
+        signal: limit,
+      }).output();
+      reports.push({ name, exit_code: limit.aborted ? KILLED : code, timed_out: limit.aborted });
+    } catch (error) {
+      logger("envd", "fork").warn("Cannot run a hook", { name, error });
+      reports.push({ name, exit_code: 126, timed_out: false });
+    }
+  }
+  return reports;
+}
+
+function hookNames(folder: string): string[] {
+  try {
+    return [...Deno.readDirSync(folder)]
+      .filter(({ name, isDirectory }) => {
+        const mode = isDirectory ? 0 : Deno.statSync(`${folder}/${name}`).mode ?? 0;
+        return (mode & 0o111) !== 0;
+      })
+      .map(({ name }) => name).sort();
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
+}

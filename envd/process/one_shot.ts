@@ -1,0 +1,279 @@
+/**
+ * A command run to its end for a caller that waits: its output is collected, nothing is streamed. While it is young one
+ * poll(2) on a thread waits for everything at once; a command that lives longer is looked at from time to time, since
+ * there are few such threads.
+ */
+import type { WaitResult } from "../core/exit_status.ts";
+import { checked, cString, Errno, errno, libc } from "../linux/libc.ts";
+import { posixSpawn, SpawnError, type SpawnSpec } from "./posix_spawn.ts";
+import { signalGroup } from "./spawn.ts";
+
+/** A finished command. */
+export interface OneShotResult {
+  readonly stdout: Uint8Array<ArrayBuffer>;
+  readonly stderr: Uint8Array<ArrayBuffer>;
+  readonly end: WaitResult;
+  /** The deadline killed it. */
+  readonly timedOut: boolean;
+  /** Output beyond the limit was read and dropped. */
+  readonly truncated: boolean;
+}
+
+/** What limits a command. */
+export interface OneShotLimits {
+  /** Milliseconds until it is killed, 0 for none. */
+  readonly deadlineMs: number;
+  /** Output that is kept, both streams together, in bytes. */
+  readonly outputBytes: number;
+}
+
+const O_RDWR = 2;
+const O_CLOEXEC = 0o2000000;
+const O_NONBLOCK = 0o4000;
+const F_SETFL = 4;
+const WNOHANG = 1;
+/** The same on every architecture. */
+const PIDFD_OPEN = 434n;
+const SIGKILL = 9;
+const POLLIN = 1;
+const PIPE_BYTES = 65536;
+/** So long envd itself waits for a command: most are over by then, and a thread costs more. */
+const INSTANT_MS = 10;
+/** So long a thread waits for it. */
+const YOUNG_MS = 150;
+const POLL_MS = 25;
+const LONGEST_WAIT_MS = 50;
+/** What holds the pipes after the end is a descendant, which may live for ever (`drain.ts`). */
+const DRAIN_MS = 1000;
+const DRAIN_BYTES = 1 << 20;
+
+let devNull: number | undefined;
+
+/** Commands that run: they can be killed together. */
+export class OneShots {
+  readonly #running = new Set<number>();
+
+  /** How many run. */
+  get size(): number {
+    return this.#running.size;
+  }
+
+  /** Kills every command and its group. */
+  killAll(): void {
+    for (const pid of this.#running) signalGroup(pid, SIGKILL);
+  }
+
+  /**
+   * Runs a command to its end; an aborted signal kills it and its group.
+   *
+   * @param around Surrounds the spawn and answers its process id. @throws What it throws.
+   */
+  async run(
+    spec: Omit<SpawnSpec, "streams">,
+    limits: OneShotLimits,
+    signal: AbortSignal,
+    around: (spawn: () => number) => number = (spawn) => spawn(),
+  ): Promise<OneShotResult> {
+    using pipes = new Pipes();
+    const pid = around(() => pipes.spawn(spec));
+    this.#running.add(pid);
+    const kill = (): void => void signalGroup(pid, SIGKILL);
+    signal.addEventListener("abort", kill, { once: true });
+    if (signal.aborted) kill();
+    let timedOut = false;
+    const limit = limits.deadlineMs > 0
+      ? setTimeout(() => {
+        timedOut = true;
+        kill();
+      }, limits.deadlineMs)
+      : undefined;
+    try {
+      const output = new Output(limits.outputBytes);
+      const end = await untilEnd(pid, pipes, output);
+      return { ...output.take(), end, timedOut };
+    } finally {
+      clearTimeout(limit);
+      signal.removeEventListener("abort", kill);
+      this.#running.delete(pid);
+    }
+  }
+}
+
+/** Reads until the command has ended and its output is complete. */
+async function untilEnd(pid: number, pipes: Pipes, output: Output): Promise<WaitResult> {
+  const began = performance.now();
+  let end: WaitResult | undefined;
+  let endedAt = 0;
+  let afterEnd = 0;
+  for (;;) {
+    const read = pipes.drain(output);
+    if (end === undefined) {
+      end = waitNow(pid);
+      // What it wrote last may have come after the look at the pipes.
+      if (end !== undefined) {
+        endedAt = performance.now();
+        continue;
+      }
+    } else {
+      afterEnd += read;
+      const over = performance.now() - endedAt > DRAIN_MS || afterEnd > DRAIN_BYTES;
+      if (pipes.open === 0 || over) return end;
+    }
+    const age = performance.now() - began;
+    if (end === undefined && age < INSTANT_MS) pipes.waitNow(INSTANT_MS);
+    else if (end === undefined && age < YOUNG_MS) await pipes.wait(POLL_MS);
+    else if (read === 0) await sleep(Math.min(LONGEST_WAIT_MS, 1 + age / 20));
+    else await sleep(0);
+  }
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** How a child has ended; undefined while it runs. */
+function waitNow(pid: number): WaitResult | undefined {
+  const status = new Uint8Array(4);
+  const got = libc.waitpid(pid, status, WNOHANG);
+  if (got === 0) return undefined;
+  if (got < 0) {
+    if (errno() === Errno.EINTR) return undefined;
+    throw new Error(`Nobody can wait for process ${pid}: errno ${errno()}`);
+  }
+  const value = new DataView(status.buffer).getInt32(0, true);
+  const signal = value & 0x7f;
+  return signal === 0 ? { code: (value >> 8) & 0xff } : { signal };
+}
+
+/** One command's pipes, and its end, as the parent sees them. */
+class Pipes implements Disposable {
+  /** Standard output and error; -1 once their end was read. */
+  readonly #fds: [stdout: number, stderr: number] = [-1, -1];
+  readonly #buffer = new Uint8Array(PIPE_BYTES);
+  #pidFd = -1;
+
+  /** Pipes whose end was not read yet. */
+  get open(): number {
+    return this.#fds.filter((fd) => fd >= 0).length;
+  }
+
+  /** Starts the command with its output on these pipes and no input. */
+  spawn(spec: Omit<SpawnSpec, "streams">): number {
+    devNull ??= checked(libc.open(cString("/dev/null"), O_RDWR | O_CLOEXEC, 0), "open /dev/null");
+    const [out, err] = [makePipe(), makePipe()];
+    this.#fds[0] = out.read;
+    this.#fds[1] = err.read;
+    try {
+      const pid = posixSpawn({ ...spec, streams: [devNull, out.write, err.write] });
+      // Readable when the process has ended (pidfd_open(2)).
+      this.#pidFd = Number(libc.syscall(PIDFD_OPEN, BigInt(pid), 0n, 0n));
+      return pid;
+    } finally {
+      libc.close(out.write);
+      libc.close(err.write);
+    }
+  }
+
+  /** Takes what is there. Answers how many bytes. */
+  drain(output: Output): number {
+    let total = 0;
+    this.#fds.forEach((fd, i) => {
+      while (fd >= 0) {
+        const n = Number(libc.readNow(fd, this.#buffer, BigInt(PIPE_BYTES)));
+        if (n < 0) {
+          if (errno() === Errno.EINTR) continue;
+          return;
+        }
+        if (n === 0) {
+          libc.close(fd);
+          this.#fds[i] = -1;
+          return;
+        }
+        output.add(i, this.#buffer.subarray(0, n));
+        total += n;
+        // The event loop has others to serve.
+        if (total >= 16 * PIPE_BYTES) return;
+      }
+    });
+    return total;
+  }
+
+  /** Waits for something to read or the end, off the event loop. */
+  async wait(ms: number): Promise<void> {
+    const { entries, count } = this.#entries();
+    await libc.poll(entries, count, ms);
+  }
+
+  /** The same, holding everything else up. */
+  waitNow(ms: number): void {
+    const { entries, count } = this.#entries();
+    libc.pollNow(entries, count, ms);
+  }
+
+  [Symbol.dispose](): void {
+    for (const fd of [...this.#fds, this.#pidFd]) if (fd >= 0) libc.close(fd);
+  }
+
+  #entries(): { entries: Uint8Array<ArrayBuffer>; count: bigint } {
+    const fds = [...this.#fds, this.#pidFd].filter((fd) => fd >= 0);
+    const entries = new Uint8Array(fds.length * 8);
+    const view = new DataView(entries.buffer);
+    fds.forEach((fd, i) => {
+      view.setInt32(i * 8, fd, true);
+      view.setInt16(i * 8 + 4, POLLIN, true);
+    });
+    return { entries, count: BigInt(fds.length) };
+  }
+}
+
+/** Collected output, up to a limit. */
+class Output {
+  readonly #limit: number;
+  readonly #chunks: [Uint8Array<ArrayBuffer>[], Uint8Array<ArrayBuffer>[]] = [[], []];
+  #bytes = 0;
+  #truncated = false;
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  add(stream: number, data: Uint8Array<ArrayBuffer>): void {
+    const room = this.#limit - this.#bytes;
+    if (data.length > room) this.#truncated = true;
+    if (room <= 0) return;
+    const kept = data.slice(0, room);
+    this.#bytes += kept.length;
+    this.#chunks[stream === 0 ? 0 : 1].push(kept);
+  }
+
+  take(): Pick<OneShotResult, "stdout" | "stderr" | "truncated"> {
+    const [stdout, stderr] = this.#chunks.map(joined);
+    return {
+      stdout: stdout ?? new Uint8Array(),
+      stderr: stderr ?? new Uint8Array(),
+      truncated: this.#truncated,
+    };
+  }
+}
+
+function joined(chunks: readonly Uint8Array<ArrayBuffer>[]): Uint8Array<ArrayBuffer> {
+  const [only] = chunks;
+  if (only !== undefined && chunks.length === 1) return only;
+  const all = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const chunk of chunks) {
+    all.set(chunk, at);
+    at += chunk.length;
+  }
+  return all;
+}
+
+function makePipe(): { read: number; write: number } {
+  const fds = new Uint8Array(8);
+  if (libc.pipe2(fds, O_CLOEXEC) !== 0) throw new SpawnError(errno());
+  const view = new DataView(fds.buffer);
+  const [read, write] = [view.getInt32(0, true), view.getInt32(4, true)];
+  // The reading end alone: a program expects its output to wait.
+  libc.fcntl(read, F_SETFL, BigInt(O_NONBLOCK));
+  return { read, write };
+}
