@@ -30,13 +30,17 @@ export interface SparseFile {
 }
 
 /**
- * The overlay of a raw base image.
+ * An empty overlay.
  *
  * @param size Virtual size in bytes: a multiple of 512, at most 4 TiB.
  * @param backing Path of the base; a relative one starts from the overlay's folder.
  * @throws {RangeError} For a size or path that the format cannot hold.
  */
-export function qcow2Overlay(size: number, backing: string): SparseFile {
+export function qcow2Overlay(
+  size: number,
+  backing: string,
+  backingFormat: "raw" | "qcow2" = "raw",
+): SparseFile {
   const name = new TextEncoder().encode(backing);
   if (!Number.isSafeInteger(size) || size <= 0 || size % 512 !== 0 || size > MAX_SIZE) {
     throw new RangeError(`Wrong size of a qcow2 image: '${size}'`);
@@ -44,7 +48,7 @@ export function qcow2Overlay(size: number, backing: string): SparseFile {
   if (name.length === 0 || name.length > MAX_NAME_BYTES) {
     throw new RangeError("Path of a base image must have 1 to 1023 bytes");
   }
-  const format = extension(BACKING_FORMAT, new TextEncoder().encode("raw"));
+  const format = extension(BACKING_FORMAT, new TextEncoder().encode(backingFormat));
   const end = extension(0, new Uint8Array(0));
   const nameAt = HEADER_LENGTH + format.length + end.length;
   const header = new Uint8Array(nameAt + name.length);
@@ -86,4 +90,35 @@ function extension(type: number, data: Uint8Array): Uint8Array {
   view.setUint32(4, data.length);
   bytes.set(data, 8);
   return bytes;
+}
+
+/** What is read of an overlay: its virtual size and the name of what is below it. */
+export interface Qcow2Info {
+  /** Bytes. */
+  readonly size: number;
+  /** As the header has it; undefined without one. */
+  readonly backing: string | undefined;
+}
+
+/** Bytes that {@linkcode readQcow2} needs at most. */
+export const QCOW2_HEAD_BYTES = 4096;
+
+/**
+ * Reads the beginning of a qcow2 file.
+ *
+ * @throws {Error} When it is no qcow2 header of version 3, or names something outside of what was given.
+ */
+export function readQcow2(head: Uint8Array<ArrayBuffer>): Qcow2Info {
+  const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
+  if (head.length < HEADER_LENGTH || view.getUint32(0) !== 0x514649fb || view.getUint32(4) !== 3) {
+    throw new Error("Not a qcow2 image of version 3");
+  }
+  const at = Number(view.getBigUint64(8));
+  const length = view.getUint32(16);
+  const size = Number(view.getBigUint64(24));
+  if (at === 0) return { size, backing: undefined };
+  if (length > MAX_NAME_BYTES || at + length > head.length) {
+    throw new Error("The name of the backing file lies outside of the header");
+  }
+  return { size, backing: new TextDecoder().decode(head.subarray(at, at + length)) };
 }

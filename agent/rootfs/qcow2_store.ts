@@ -1,17 +1,18 @@
-/** Root disks as qcow2 overlays over raw ext4 images. */
+/** Root disks as chains of qcow2 layers over raw ext4 images. */
 import { hasCode, isSandboxId, type Logger, logger, WrennError } from "@wrenn/common";
 import { statfs } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { baseName, isDiskFile, newLayerName, readDisk, writeLayer } from "./disk_folder.ts";
 import { ImageManifest, isTemplateName } from "./manifest.ts";
-import { qcow2Overlay, type SparseFile } from "./qcow2_header.ts";
-import type { Base, BlockDevice, RootfsStore } from "./store.ts";
+import type { Base, BlockDevice, FrozenDisk, RootfsStore } from "./store.ts";
 
 const MIB = 1024 * 1024;
 /** Largest disk: what a qcow2 L1 table of one cluster covers. */
 const MAX_DISK_MB = 4 * 1024 * 1024;
-/** Name of the overlay in a sandbox's folder. */
-const DISK = "disk.qcow2";
-/** Name of the hard link to the base in a sandbox's folder. */
-const BASE_LINK = "base.ext4";
+/** A machine that is nobody's: in a pool, or becoming a golden snapshot. */
+const NOBODYS = /^(?:warm|gold)-[0-9a-f]{16}$/;
+/** The VMM passes through as the VM's uid, and lists nothing. */
+const FOLDER_MODE = 0o711;
 
 /** Options of {@linkcode Qcow2Store}. */
 export interface Qcow2StoreOptions {
@@ -24,9 +25,9 @@ export interface Qcow2StoreOptions {
 }
 
 /**
- * Layers in `sandboxes/{id}/disk.qcow2`, folders of mode 0700. Each folder holds a hard link to the base it
- * was made from, and the overlay names that: a template that is built again, or removed, leaves the disks of
- * existing sandboxes whole. Where `images/` is another file system, the overlay names the image itself.
+ * Disks in `sandboxes/{diskId}`. Each folder is whole in itself: it links the base and every layer below its own, so
+ * that a template that is built again, or a snapshot that is removed, leaves existing disks whole. Images, disks and
+ * snapshots lie on one file system.
  */
 export class Qcow2Store implements RootfsStore {
   readonly #images: string;
@@ -62,36 +63,92 @@ export class Qcow2Store implements RootfsStore {
   }
 
   /** {@inheritDoc RootfsStore.overlay} */
-  async overlay(sandboxId: string, base: Base, sizeMb: number): Promise<BlockDevice> {
-    const folder = this.#folder(sandboxId);
+  async overlay(diskId: string, base: Base, sizeMb: number): Promise<BlockDevice> {
     const size = diskSize(base, sizeMb);
     if (!this.#held.has(base)) throw new Error(`Base of '${base.template}' is not held`);
-    await Deno.mkdir(this.#sandboxes, { recursive: true, mode: 0o700 });
-    await this.#requireSpace();
-    await makeFolder(folder, sandboxId);
+    const link = await baseName(base.hash);
+    return await this.#make(diskId, async (folder) => {
+      await linkBase(base.path, join(folder, link));
+      return await withNewLayer(folder, [link], size);
+    });
+  }
+
+  /** {@inheritDoc RootfsStore.overlayOn} */
+  async overlayOn(diskId: string, frozen: FrozenDisk): Promise<BlockDevice> {
+    return await this.#make(diskId, async (folder) => {
+      await linkAll(frozen.layers, frozen.folder, folder);
+      return await withNewLayer(folder, frozen.layers, frozen.sizeMb);
+    });
+  }
+
+  /** {@inheritDoc RootfsStore.addLayer} */
+  async addLayer(disk: BlockDevice, uid: number): Promise<BlockDevice> {
     try {
-      const backing = await linkBase(base.path, folder);
-      await writeSparse(`${folder}/${DISK}`, qcow2Overlay(size * MIB, backing));
-      return { path: `${folder}/${DISK}`, format: "qcow2", sizeMb: size };
+      await this.#requireSpace();
+      return await withNewLayer(disk.folder, disk.layers, disk.sizeMb, uid);
     } catch (error) {
-      await Deno.remove(folder, { recursive: true });
       throw spaceError(error);
     }
   }
 
+  /** {@inheritDoc RootfsStore.freeze} */
+  async freeze(
+    { folder: from, layers, sizeMb }: BlockDevice,
+    folder: string,
+    { below = false }: { below?: boolean } = {},
+  ): Promise<FrozenDisk> {
+    const frozen = below ? layers.slice(0, -1) : [...layers];
+    try {
+      await linkAll(frozen, from, folder);
+      for (const name of frozen) {
+        if (name.startsWith("base-")) continue;
+        await Deno.chown(join(folder, name), 0, 0);
+        await Deno.chmod(join(folder, name), 0o400);
+      }
+      return { folder, layers: frozen, sizeMb };
+    } catch (error) {
+      throw spaceError(error);
+    }
+  }
+
+  /** {@inheritDoc RootfsStore.rename} */
+  async rename(disk: BlockDevice, diskId: string): Promise<BlockDevice> {
+    const folder = this.#folder(diskId);
+    if (await exists(folder)) {
+      throw new WrennError("already_exists", `Sandbox '${diskId}' has a disk already`);
+    }
+    await Deno.rename(disk.folder, folder);
+    return { ...disk, folder, path: join(folder, basename(disk.path)) };
+  }
+
+  /** {@inheritDoc RootfsStore.find} */
+  async find(diskId: string): Promise<BlockDevice> {
+    const folder = this.#folder(diskId);
+    if (!(await exists(folder))) {
+      throw new WrennError("sandbox_not_found", `Sandbox '${diskId}' has no disk`);
+    }
+    return await readDisk(folder);
+  }
+
   /** {@inheritDoc RootfsStore.remove} */
-  async remove(sandboxId: string): Promise<void> {
-    await removeTree(this.#folder(sandboxId));
+  async remove(diskId: string): Promise<void> {
+    await removeTree(this.#folder(diskId));
   }
 
   /** {@inheritDoc RootfsStore.usedMb} */
-  async usedMb(sandboxId: string): Promise<number> {
+  async usedMb(diskId: string): Promise<number> {
+    const folder = this.#folder(diskId);
     try {
-      const { blocks } = await Deno.stat(`${this.#folder(sandboxId)}/${DISK}`);
-      return Math.ceil((blocks ?? 0) * 512 / MIB);
+      let blocks = 0;
+      for await (const { name } of Deno.readDir(folder)) {
+        if (!isDiskFile(name)) continue;
+        const info = await Deno.stat(join(folder, name));
+        if (info.nlink === 1) blocks += info.blocks ?? 0;
+      }
+      return Math.ceil(blocks * 512 / MIB);
     } catch (cause) {
       if (!(cause instanceof Deno.errors.NotFound)) throw cause;
-      throw new WrennError("sandbox_not_found", `Sandbox '${sandboxId}' has no disk`, { cause });
+      throw new WrennError("sandbox_not_found", `Sandbox '${diskId}' has no disk`, { cause });
     }
   }
 
@@ -113,7 +170,7 @@ export class Qcow2Store implements RootfsStore {
 
   /** {@inheritDoc RootfsStore.sweep} */
   async sweep(keep: ReadonlySet<string>): Promise<number> {
-    const stale = (await namesIn(this.#sandboxes)).filter((id) => isSandboxId(id) && !keep.has(id));
+    const stale = (await namesIn(this.#sandboxes)).filter((id) => isDiskId(id) && !keep.has(id));
     for (const id of stale) await removeTree(this.#folder(id));
     return stale.length;
   }
@@ -145,10 +202,27 @@ export class Qcow2Store implements RootfsStore {
     return { template, path, sizeMb: manifest.disk_mb, hash: manifest.hash };
   }
 
+  /** Makes a disk's folder and what `fill` puts into it; nothing stays when that fails. */
+  async #make(
+    diskId: string,
+    fill: (folder: string) => Promise<BlockDevice>,
+  ): Promise<BlockDevice> {
+    const folder = this.#folder(diskId);
+    await Deno.mkdir(this.#sandboxes, { recursive: true, mode: FOLDER_MODE });
+    await this.#requireSpace();
+    await makeFolder(folder, diskId);
+    try {
+      return await fill(folder);
+    } catch (error) {
+      await Deno.remove(folder, { recursive: true });
+      throw spaceError(error);
+    }
+  }
+
   /** Only a well-formed id becomes part of a path. */
-  #folder(sandboxId: string): string {
-    if (isSandboxId(sandboxId)) return `${this.#sandboxes}/${sandboxId}`;
-    throw new WrennError("invalid_request", `Wrong sandbox id '${sandboxId.slice(0, 64)}'`);
+  #folder(diskId: string): string {
+    if (isDiskId(diskId)) return join(this.#sandboxes, diskId);
+    throw new WrennError("invalid_request", `Wrong sandbox id '${diskId.slice(0, 64)}'`);
   }
 
   async #requireSpace(): Promise<void> {
@@ -177,33 +251,56 @@ function parseManifest(text: string): ImageManifest | Error {
   }
 }
 
-async function makeFolder(folder: string, sandboxId: string): Promise<void> {
+async function makeFolder(folder: string, diskId: string): Promise<void> {
   try {
-    await Deno.mkdir(folder, { mode: 0o700 });
+    await Deno.mkdir(folder);
+    // Past the umask.
+    await Deno.chmod(folder, FOLDER_MODE);
   } catch (cause) {
     if (!(cause instanceof Deno.errors.AlreadyExists)) throw spaceError(cause);
-    throw new WrennError("already_exists", `Sandbox '${sandboxId}' has a disk already`, { cause });
+    throw new WrennError("already_exists", `Sandbox '${diskId}' has a disk already`, { cause });
   }
 }
 
-/** Links the base into the folder; answers how the overlay names it. */
-async function linkBase(path: string, folder: string): Promise<string> {
+/** The disk with an empty layer on top of what its folder has. */
+async function withNewLayer(
+  folder: string,
+  layers: readonly string[],
+  sizeMb: number,
+  uid: number = 0,
+): Promise<BlockDevice> {
+  const below = layers.at(-1);
+  if (below === undefined) throw new Error("A disk without a base");
+  const name = newLayerName();
+  await writeLayer(folder, name, below, { sizeMb, uid });
+  return { path: join(folder, name), format: "qcow2", sizeMb, folder, layers: [...layers, name] };
+}
+
+async function linkBase(from: string, to: string): Promise<void> {
   try {
-    await Deno.link(path, `${folder}/${BASE_LINK}`);
-    return BASE_LINK;
-  } catch (error) {
-    if (systemCode(error) !== "EXDEV") throw error;
-    return path;
+    await Deno.link(from, to);
+  } catch (cause) {
+    if (!(cause instanceof Error && "code" in cause && cause.code === "EXDEV")) throw cause;
+    throw new Error("Images, disks and snapshots must lie on one file system", { cause });
   }
 }
 
-async function writeSparse(path: string, content: SparseFile): Promise<void> {
-  using file = await Deno.open(path, { write: true, createNew: true, mode: 0o600 });
-  for (const { at, bytes } of content.parts) {
-    await file.seek(at, Deno.SeekMode.Start);
-    for (let done = 0; done < bytes.length;) done += await file.write(bytes.subarray(done));
+async function linkAll(names: readonly string[], from: string, to: string): Promise<void> {
+  for (const name of names) await Deno.link(join(from, name), join(to, name));
+}
+
+function isDiskId(id: string): boolean {
+  return isSandboxId(id) || NOBODYS.test(id);
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await Deno.lstat(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
   }
-  await file.truncate(content.length);
 }
 
 async function removeTree(path: string): Promise<void> {

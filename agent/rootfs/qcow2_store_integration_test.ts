@@ -3,10 +3,13 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import fc from "fast-check";
 import { qcow2Overlay } from "./qcow2_header.ts";
 import { Qcow2Store } from "./qcow2_store.ts";
-import type { BlockDevice } from "./store.ts";
+import type { Base, BlockDevice } from "./store.ts";
+import { layersContract } from "./layers_contract.ts";
 import { storeContract, type StoreFixture } from "./store_contract.ts";
 
 const MIB = 1024 * 1024;
+const ID = "sb-00000001";
+const OTHER = "sb-00000002";
 
 async function install(dataDir: string, name: string, sizeMb: number, fill: number): Promise<void> {
   const images = `${dataDir}/images`;
@@ -16,7 +19,7 @@ async function install(dataDir: string, name: string, sizeMb: number, fill: numb
   const manifest = {
     name,
     disk_mb: sizeMb,
-    hash: "0".repeat(64),
+    hash: `${fill}`.padStart(64, "0"),
     created_at: "2026-01-02T03:04:05Z",
   };
   await Deno.writeTextFile(`${images}/${name}.json`, JSON.stringify(manifest));
@@ -33,7 +36,10 @@ async function listing(folder: string): Promise<string[]> {
   return found.sort();
 }
 
-async function qemuIo(disk: BlockDevice, command: string): Promise<string> {
+async function qemuIo(
+  disk: Pick<BlockDevice, "path" | "format">,
+  command: string,
+): Promise<string> {
   const { stdout } = await runCommand(["qemu-io", "-f", disk.format, "-c", command, disk.path]);
   return stdout;
 }
@@ -42,7 +48,7 @@ async function open(): Promise<StoreFixture> {
   const dataDir = await Deno.makeTempDir({ prefix: "wrenn-rootfs-" });
   const reopen = () => new Qcow2Store({ dataDir });
   const store = reopen();
-  await Deno.mkdir(`${dataDir}/sandboxes`, { mode: 0o700 });
+  await Deno.mkdir(`${dataDir}/sandboxes`, { mode: 0o711 });
   return {
     store,
     reopen,
@@ -54,12 +60,14 @@ async function open(): Promise<StoreFixture> {
     holds: async (disk, offset, length, fill) =>
       !(await qemuIo(disk, `read -P ${fill} ${offset} ${length}`)).includes("failed"),
     check: async (disk) => void await runCommand(["qemu-img", "check", "-q", disk.path]),
+    snapshotFolder: () => Deno.makeTempDir({ dir: dataDir, prefix: "snap-" }),
     picture: () => listing(dataDir),
     [Symbol.asyncDispose]: () => Deno.remove(dataDir, { recursive: true }),
   };
 }
 
 storeContract("Qcow2Store", open);
+layersContract("Qcow2Store", open);
 
 Deno.test("qcow2Overlay() is what qemu-img takes for an empty overlay, for any size", async () => {
   const dir = await Deno.makeTempDir({ prefix: "wrenn-qcow2-" });
@@ -83,7 +91,7 @@ Deno.test("qcow2Overlay() is what qemu-img takes for an empty overlay, for any s
         [info.format, info["backing-filename"], info["backing-filename-format"]],
         ["qcow2", "base.ext4", "raw"],
       );
-      const disk: BlockDevice = { path, format: "qcow2", sizeMb: 0 };
+      const disk = { path, format: "qcow2" } as const;
       const first = Math.min(size, MIB);
       assert(!(await qemuIo(disk, `read -P 3 0 ${first}`)).includes("failed"));
       await qemuIo(disk, `write -P 4 ${size - 512} 512`);
@@ -96,14 +104,68 @@ Deno.test("qcow2Overlay() is what qemu-img takes for an empty overlay, for any s
   }
 });
 
-Deno.test("Qcow2Store keeps a sandbox's folder to root and its files beside a link to the base", async () => {
+Deno.test("Qcow2Store lets a VM's user pass through its folder and no one read its files", async () => {
   await using f = await open();
   await f.addTemplate("base", 2, 1);
-  const disk = await f.store.overlay("sb-00000001", await f.store.acquireBase("base"), 0);
-  const folder = disk.path.slice(0, disk.path.lastIndexOf("/"));
-  assertEquals(((await Deno.stat(folder)).mode ?? 0) & 0o777, 0o700);
+  const disk = await f.store.overlay(ID, await f.store.acquireBase("base"), 0);
+  assertEquals(((await Deno.stat(disk.folder)).mode ?? 0) & 0o777, 0o711);
   assertEquals(((await Deno.stat(disk.path)).mode ?? 0) & 0o777, 0o600);
-  assertEquals((await Deno.stat(`${folder}/base.ext4`)).nlink, 2);
+  assertEquals((await Deno.stat(`${disk.folder}/${disk.layers[0]}`)).nlink, 2);
+});
+
+Deno.test("Qcow2Store's chains stay whole for qemu-img in whatever folder they are linked into", async () => {
+  await using f = await open();
+  await f.addTemplate("base", 4, 1);
+  let top = await f.store.overlay(ID, await f.store.acquireBase("base"), 16);
+  for (let i = 0; i < 3; i++) {
+    await f.write(top, i * MIB, 2 * MIB, 40 + i);
+    top = await f.store.addLayer(top, 0);
+  }
+  await f.write(top, 12 * MIB, MIB, 50);
+  assertEquals(await backingChain(top.path), [...top.layers].reverse());
+  const flat = `${await f.snapshotFolder()}/flat.raw`;
+  await runCommand(["qemu-img", "convert", "-O", "raw", top.path, flat]);
+
+  const frozen = await f.store.freeze(top, await f.snapshotFolder());
+  await f.store.remove(ID);
+  await f.addTemplate("base", 4, 9);
+  const linked = `${frozen.folder}/${frozen.layers.at(-1)}`;
+  assertEquals(await backingChain(linked), [...frozen.layers].reverse());
+  await runCommand(["qemu-img", "compare", "-q", "-U", linked, flat]);
+
+  const clone = await f.store.overlayOn("warm-0000000000000001", frozen);
+  await Deno.remove(frozen.folder, { recursive: true });
+  const found = await f.store.find("warm-0000000000000001");
+  assertEquals(found, clone);
+  assertEquals(await backingChain(clone.path), [...clone.layers].reverse());
+  for (const layer of clone.layers.slice(1)) {
+    await runCommand(["qemu-img", "check", "-q", `${clone.folder}/${layer}`]);
+  }
+  await runCommand(["qemu-img", "compare", "-q", "-U", clone.path, flat]);
+});
+
+Deno.test("no file of a template changes while 100 clones write all over their disks", async () => {
+  await using f = await open();
+  await f.addTemplate("base", 4, 1);
+  const made = await f.store.overlay(ID, await f.store.acquireBase("base"), 0);
+  await f.write(made, MIB, MIB, 2);
+  const frozen = await f.store.freeze(made, await f.snapshotFolder());
+  await f.store.remove(ID);
+  const digests = (): Promise<string[]> =>
+    Promise.all(frozen.layers.map(async (name) => {
+      const bytes = await Deno.readFile(`${frozen.folder}/${name}`);
+      return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
+    }));
+  const before = await digests();
+  for (let i = 0; i < 100; i++) {
+    const clone = await f.store.overlayOn(`warm-${i.toString(16).padStart(16, "0")}`, frozen);
+    await f.write(clone, 0, 4 * MIB, 3 + i);
+    if (i % 2 === 0) await f.store.remove(`warm-${i.toString(16).padStart(16, "0")}`);
+  }
+  assertEquals(await digests(), before);
+  assertEquals(await f.store.sweep(new Set()), 50);
+  assertEquals(await digests(), before);
+  assert((await f.baseBytes("base")).every((byte) => byte === 1));
 });
 
 Deno.test("Qcow2Store answers no_space and leaves nothing when the disk is full or nearly so", async () => {
@@ -111,29 +173,45 @@ Deno.test("Qcow2Store answers no_space and leaves nothing when the disk is full 
   await runCommand(["mount", "-t", "tmpfs", "-o", "size=1100k", "wrenn-test", dataDir]);
   try {
     await install(dataDir, "base", 1, 1);
-    const careful = new Qcow2Store({ dataDir, reserveMb: 1 });
-    const id = "sb-00000001";
-    const base = await careful.acquireBase("base");
-    const refused = await assertRejects(() => careful.overlay(id, base, 0));
-    assert(hasCode(refused, "no_space"));
-
-    const before = await listing(dataDir);
     const reckless = new Qcow2Store({ dataDir, reserveMb: 0 });
-    const held = await reckless.acquireBase("base");
+    const base = await reckless.acquireBase("base");
+    const disk = await reckless.overlay(ID, base, 0);
+    await Deno.mkdir(`${dataDir}/snap`);
+    const frozen = await reckless.freeze(disk, `${dataDir}/snap`);
+
+    const careful = new Qcow2Store({ dataDir, reserveMb: 1 });
+    const held = await careful.acquireBase("base");
+    const before = await listing(dataDir);
+    const refuses = async (store: Qcow2Store, from: Base): Promise<void> => {
+      for (
+        const attempt of [
+          () => store.overlay(OTHER, from, 0),
+          () => store.overlayOn(OTHER, frozen),
+          () => store.addLayer(disk, 0),
+        ]
+      ) {
+        const error = await assertRejects(attempt);
+        assert(hasCode(error, "no_space"), `${attempt}: ${error}`);
+      }
+    };
+    await refuses(careful, held);
+    assertEquals(await listing(dataDir), before);
+
     const filler = Deno.writeFile(`${dataDir}/filler`, new Uint8Array(MIB));
     assertEquals(Reflect.get(await assertRejects(() => filler), "code"), "ENOSPC");
-    const full = await assertRejects(() => reckless.overlay(id, held, 0));
-    assert(hasCode(full, "no_space"), String(full));
+    await refuses(reckless, base);
+    assertEquals(await reckless.find(ID), disk);
     await Deno.remove(`${dataDir}/filler`);
     assertEquals(await listing(dataDir), before);
-    await reckless.overlay(id, held, 0);
+    await reckless.overlayOn(OTHER, frozen);
+    assertEquals((await reckless.addLayer(disk, 0)).layers.length, 3);
   } finally {
     await runCommand(["umount", dataDir]);
     await Deno.remove(dataDir);
   }
 });
 
-Deno.test("Qcow2Store names the image itself where images are on another file system", async () => {
+Deno.test("Qcow2Store leaves nothing where the images are on another file system", async () => {
   await using f = await open();
   await f.addTemplate("base", 2, 6);
   const [first] = await f.store.templates();
@@ -142,9 +220,18 @@ Deno.test("Qcow2Store names the image itself where images are on another file sy
   await runCommand(["mount", "-t", "tmpfs", "-o", "size=8m", "wrenn-test", images]);
   try {
     await f.addTemplate("other", 2, 6);
-    const disk = await f.store.overlay("sb-00000002", await f.store.acquireBase("other"), 0);
-    assert(await f.holds(disk, 0, 2 * MIB, 6));
+    const base = await f.store.acquireBase("other");
+    const before = await f.picture();
+    await assertRejects(() => f.store.overlay(ID, base, 0), Error, "on one file system");
+    assertEquals(await f.picture(), before);
   } finally {
     await runCommand(["umount", images]);
   }
 });
+
+/** Names of a chain's files as `qemu-img` follows it, the top first. */
+async function backingChain(path: string): Promise<string[]> {
+  const command = ["qemu-img", "info", "-U", "--backing-chain", "--output=json", path] as const;
+  const infos: { filename: string }[] = JSON.parse((await runCommand(command)).stdout);
+  return infos.map(({ filename }) => filename.slice(filename.lastIndexOf("/") + 1));
+}

@@ -20,9 +20,26 @@ export interface BlockDevice {
   readonly format: "qcow2" | "raw";
   /** Virtual size, MiB. */
   readonly sizeMb: number;
+  /** The disk's folder, `{data}/sandboxes/{diskId}`, root's: the top layer and hard links to all below it. */
+  readonly folder: string;
+  /** Names in the folder: the base first, the writable layer last. */
+  readonly layers: readonly string[];
 }
 
-/** Makes and removes disks. */
+/** Layers that nobody writes any more, linked into a folder. */
+export interface FrozenDisk {
+  /** Folder that holds all of them. */
+  readonly folder: string;
+  /** Names in the folder, the base first. */
+  readonly layers: readonly string[];
+  /** Virtual size, MiB. */
+  readonly sizeMb: number;
+}
+
+/**
+ * Makes and removes disks. A disk id is a sandbox's id, or `warm-` or `gold-` and 16 hex digits for a machine that
+ * is nobody's yet.
+ */
 export interface RootfsStore {
   /**
    * Takes a reference on a template's base.
@@ -41,6 +58,29 @@ export interface RootfsStore {
    * @throws {WrennError} `invalid_request` when smaller than the base, `no_space`, `already_exists`
    */
   overlay(sandboxId: string, base: Base, sizeMb: number): Promise<BlockDevice>;
+  /**
+   * Creates a disk over frozen layers: links to them in a folder of its own and an empty layer on top. On failure
+   * nothing is left.
+   *
+   * @throws {WrennError} `no_space`, `already_exists`
+   */
+  overlayOn(diskId: string, frozen: FrozenDisk): Promise<BlockDevice>;
+  /**
+   * Adds an empty layer over the present top, owned by `uid`. The answer is the disk as it is once the VMM writes
+   * to the new layer; until then the old one is in force.
+   *
+   * @throws {WrennError} `no_space`
+   */
+  addLayer(disk: BlockDevice, uid: number): Promise<BlockDevice>;
+  /**
+   * Links layers into `folder`, which may be of a draft, and makes them read-only: `disk.layers`, or without the
+   * top when `below` is set. Nothing may write to them any more.
+   */
+  freeze(disk: BlockDevice, folder: string, options?: { below?: boolean }): Promise<FrozenDisk>;
+  /** Gives a disk another id, also while a VMM has it open. */
+  rename(disk: BlockDevice, diskId: string): Promise<BlockDevice>;
+  /** The disk of an id as its folder has it. @throws {WrennError} `sandbox_not_found` */
+  find(diskId: string): Promise<BlockDevice>;
   /** Deletes a sandbox's layer. Idempotent. */
   remove(sandboxId: string): Promise<void>;
   /**

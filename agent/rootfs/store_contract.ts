@@ -19,6 +19,8 @@ export interface StoreFixture extends AsyncDisposable {
   holds(disk: BlockDevice, offset: number, length: number, fill: number): Promise<boolean>;
   /** Fails when the disk's format is damaged. */
   check(disk: BlockDevice): Promise<void>;
+  /** A new folder beside the disks, as a snapshot's. */
+  snapshotFolder(): Promise<string>;
   /** Everything under the store's folders, to compare. */
   picture(): Promise<string[]>;
 }
@@ -27,18 +29,30 @@ const MIB = 1024 * 1024;
 const A = "sb-0000000a";
 const B = "sb-0000000b";
 
-async function assertCode(code: ErrorCode, work: () => Promise<unknown>): Promise<void> {
+/** Makes a fixture. */
+export type OpenFixture = () => Promise<StoreFixture>;
+
+/** Fails unless `work` fails with this code. */
+export async function assertCode(code: ErrorCode, work: () => Promise<unknown>): Promise<void> {
   const error = await assertRejects(work);
   assert(hasCode(error, code), `Expected ${code}, got ${error}`);
 }
 
-/** Registers the tests of the contract for one kind of store. */
-export function storeContract(kind: string, open: () => Promise<StoreFixture>): void {
-  const test = (name: string, fn: (f: StoreFixture) => Promise<void>): void =>
+/** Registers tests that each get a fixture of their own. */
+export function storeTests(
+  kind: string,
+  open: OpenFixture,
+): (name: string, fn: (f: StoreFixture) => Promise<void>) => void {
+  return (name, fn) =>
     Deno.test(`${kind}: ${name}`, async () => {
       await using fixture = await open();
       await fn(fixture);
     });
+}
+
+/** Registers the tests of the contract for one kind of store. */
+export function storeContract(kind: string, open: OpenFixture): void {
+  const test = storeTests(kind, open);
 
   test("acquireBase() counts references, releaseBase() gives one back once", async (f) => {
     await f.addTemplate("base", 4, 1);
@@ -93,7 +107,17 @@ export function storeContract(kind: string, open: () => Promise<StoreFixture>): 
     for (const size of [3, -1, 4.5, NaN, 2 ** 40]) {
       await assertCode("invalid_request", () => f.store.overlay(A, base, size));
     }
-    for (const id of ["", "sb-1", "../../x", "sb-0000000G", "sb-0000000a/..", "sb-0000000a\0"]) {
+    for (
+      const id of [
+        "",
+        "sb-1",
+        "../../x",
+        "sb-0000000G",
+        "sb-0000000a/..",
+        "sb-0000000a\0",
+        "warm-1",
+      ]
+    ) {
       await assertCode("invalid_request", () => f.store.overlay(id, base, 0));
       await assertCode("invalid_request", () => f.store.remove(id));
       await assertCode("invalid_request", () => f.store.usedMb(id));
