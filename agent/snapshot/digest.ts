@@ -1,0 +1,86 @@
+/**
+ * Digests of large files: SHA-256 over the SHA-256 of each piece of 4 MiB. Pieces are hashed beside each other and off
+ * the event loop, and a file can be hashed while it is written.
+ */
+import { Buffer } from "node:buffer";
+
+/** Bytes of a piece. */
+export const PIECE_BYTES: number = 4 << 20;
+
+const HASH_BYTES = 32;
+/** Pieces in memory at once. */
+const PARALLEL = 3;
+const ZEROES = new Uint8Array(PIECE_BYTES);
+let zeroHash: Promise<Uint8Array> | undefined;
+
+/** Takes bytes in order and gives their digest. */
+export class PieceDigest {
+  readonly #hashes: Promise<Uint8Array>[] = [];
+  #piece: Uint8Array<ArrayBuffer> = new Uint8Array(PIECE_BYTES);
+  #filled = 0;
+
+  /** Adds bytes. The caller may use its buffer again when the answer has come. */
+  async add(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    for (let at = 0; at < bytes.length;) {
+      const part = bytes.subarray(at, at + PIECE_BYTES - this.#filled);
+      this.#piece.set(part, this.#filled);
+      this.#filled += part.length;
+      at += part.length;
+      if (this.#filled === PIECE_BYTES) await this.#flush();
+    }
+  }
+
+  /** `sha256:` and hex, after the last bytes. */
+  async finish(): Promise<string> {
+    if (this.#filled > 0) await this.#flush();
+    return await overHashes(await Promise.all(this.#hashes));
+  }
+
+  async #flush(): Promise<void> {
+    this.#hashes.push(hashPiece(this.#piece.subarray(0, this.#filled)));
+    this.#piece = new Uint8Array(PIECE_BYTES);
+    this.#filled = 0;
+    const before = this.#hashes.at(-PARALLEL);
+    if (this.#hashes.length >= PARALLEL) await before;
+  }
+}
+
+/** Digest of a file, or of its first `limit` bytes. Holes of sparse files are fast. */
+export async function digestFile(path: string, limit: number = Infinity): Promise<string> {
+  using file = await Deno.open(path);
+  const length = Math.min((await file.stat()).size, limit);
+  const hashes: Promise<Uint8Array>[] = [];
+  for (let at = 0; at < length; at += PIECE_BYTES) {
+    const piece = new Uint8Array(Math.min(PIECE_BYTES, length - at));
+    for (let done = 0; done < piece.length;) {
+      const n = await file.read(piece.subarray(done));
+      if (n === null) throw new Error(`'${path}' became shorter while it was read`);
+      done += n;
+    }
+    hashes.push(hashPiece(piece));
+    if (hashes.length >= PARALLEL) await hashes.at(-PARALLEL);
+  }
+  return await overHashes(await Promise.all(hashes));
+}
+
+/** The plain SHA-256 of a text, `sha256:` and hex. */
+export async function digestOfText(text: string): Promise<string> {
+  return `sha256:${(await sha256(new TextEncoder().encode(text))).toHex()}`;
+}
+
+function hashPiece(piece: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
+  if (piece.length === PIECE_BYTES && Buffer.compare(piece, ZEROES) === 0) {
+    return zeroHash ??= sha256(ZEROES);
+  }
+  return sha256(piece);
+}
+
+async function overHashes(hashes: readonly Uint8Array[]): Promise<string> {
+  const all = new Uint8Array(hashes.length * HASH_BYTES);
+  hashes.forEach((hash, i) => all.set(hash, i * HASH_BYTES));
+  return `sha256:${(await sha256(all)).toHex()}`;
+}
+
+async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+}

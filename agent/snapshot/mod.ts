@@ -1,0 +1,4 @@
+/** Snapshots: the artifact of docs/snapshots.md. */
+export { type SnapshotContent, SnapshotDraft } from "./draft.ts";
+export type { MemoryFile, Snapshot, SnapshotEnvironment, SnapshotManifest } from "./manifest.ts";
+export { SnapshotStore } from "./store.ts";
