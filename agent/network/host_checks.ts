@@ -17,6 +17,7 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   ip: "iproute2",
   nft: "nftables",
   nsenter: "util-linux",
+  unshare: "util-linux",
 };
 
 const Chains = z.object({

@@ -8,9 +8,12 @@ export function hostTable(firstSlot: number): string {
 }
 
 /**
- * Input for `nft -f`: replaces the table in one transaction. Rules match `veth-*`, so that their number does
- * not grow with the slots, and drop in chains of their own ahead of the usual priorities, so that no other
- * table can let through what they refuse.
+ * Input for `nft -f`: replaces the table in one transaction, during which each packet meets the old rules or the new
+ * ones. For that no rule asks an interval set: on Linux 6.18 the rules of a new table do not find the elements of
+ * such a set for some microseconds.
+ *
+ * Rules match `veth-*`, so that their number does not grow with the slots, and drop in chains of their own ahead of
+ * the usual priorities, so that no other table can let through what they refuse.
  *
  * `prerouting` runs before destination NAT of other software: a guest that calls an address of this host is
  * stopped there, before a published container port could redirect it. `input` and `forward` let replies to
@@ -20,11 +23,6 @@ export function hostRuleset(table: string): string {
   return `table inet ${table}
 delete table inet ${table}
 table inet ${table} {
-  set closed {
-    type ipv4_addr
-    flags interval
-    elements = { ${CLOSED_NETWORKS.join(", ")} }
-  }
   chain prerouting {
     type filter hook prerouting priority mangle; policy accept;
     iifname != "veth-*" return
@@ -42,13 +40,16 @@ table inet ${table} {
   }
   chain forward {
     type filter hook forward priority filter - 10; policy accept;
-    iifname "veth-*" oifname "veth-*" drop
-    iifname "veth-*" ip saddr != ${VETH_RANGE} drop
-    iifname "veth-*" ip daddr @closed drop
-    iifname "veth-*" tcp flags syn tcp option maxseg size set rt mtu
+    iifname "veth-*" jump from_guest
     oifname "veth-*" ct direction reply ct state established accept
     oifname "veth-*" ct state related meta l4proto icmp accept
     oifname "veth-*" drop
+  }
+  chain from_guest {
+    oifname "veth-*" drop
+    ip saddr != ${VETH_RANGE} drop
+${CLOSED_NETWORKS.map((network) => `    ip daddr ${network} drop`).join("\n")}
+    tcp flags syn tcp option maxseg size set rt mtu
   }
   chain output {
     type filter hook output priority filter - 10; policy accept;
@@ -56,7 +57,7 @@ table inet ${table} {
   }
   chain postrouting {
     type nat hook postrouting priority srcnat; policy accept;
-    ip saddr ${VETH_RANGE} oifname != { "lo", "veth-*" } masquerade
+    ip saddr ${VETH_RANGE} oifname != "veth-*" oifname != "lo" masquerade
   }
 }
 `;

@@ -49,11 +49,14 @@ Deno.test("NetnsSlots: a guest reaches the internet as the host, and nothing els
     const silence = Object.fromEntries(forbidden.map((host) => [host, null]));
     assertEquals(await lab.reach("a", forbidden), silence);
     // The host's rules hold alone, when a namespace lets everything through; and a namespace's hold alone.
-    const inside = (rules: string) =>
-      lab.shell("host", `nsenter --net=/run/netns/${a.namespace} nft '${rules}'`);
-    await inside("flush chain inet wrenn egress; add rule inet wrenn egress accept");
+    const inside = (stdin: string) =>
+      lab.runIn("host")(["nsenter", `--net=/run/netns/${a.namespace}`, "nft", "-f", "-"], {
+        stdin,
+      });
+    const { stdout: rules } = await inside("list ruleset\n");
+    await inside("insert rule inet wrenn egress accept\n");
     assertEquals(await lab.reach("a", forbidden), silence);
-    await slots.applyPolicy(a, { ...OPEN, allowOut: ["0.0.0.0/0"] });
+    await inside(`flush ruleset\n${rules}`);
     await lab.shell("host", "nft flush chain inet wrenn-63000 forward");
     assertEquals(await lab.reach("a", forbidden), silence);
     await slots.start();

@@ -1,22 +1,24 @@
 /** The nftables tables inside a slot's namespace: address translation, anti-spoofing, the sandbox's policy. */
-import { CLOSED_NETWORKS, type EgressPlan } from "../core/egress.ts";
-import { UPLINK_NAME } from "../core/slot_plan.ts";
+import { CLOSED_NETWORKS, CLOSED_POLICY, planEgress } from "../core/egress.ts";
+import { EGRESS_SETS, SLOT_TABLE } from "../core/egress_batch.ts";
+import { formatIpv4, UPLINK_NAME } from "../core/slot_plan.ts";
 import type { Slot } from "./slots.ts";
 
-/** Name of the tables inside a namespace (families `inet` and `arp`). */
-const TABLE = "wrenn";
-
 /**
- * Input for `nft -f` in a fresh namespace. Until a policy is in force ({@linkcode policyRuleset}) the guest
- * reaches nothing; the host reaches the guest.
+ * Input for `nft -f` in a fresh namespace. The policy is what the three sets hold (`core/egress.ts`); it is
+ * the closed one to begin with: the guest reaches nothing, and the host reaches the guest.
  *
  * The policy is asked for every packet of a connection that the guest opened, not only the first, so that a
- * new policy ends the connections that it forbids. Nothing is delivered to the namespace itself and nothing
- * but ICMP errors leaves it, so a process that breaks out into it finds no network.
+ * new policy ends the connections that it forbids. A segment of a connection that this namespace has not seen
+ * begin (a copied guest sends them) is answered with a reset here and goes no further: conntrack calls it invalid,
+ * because `slot_script.ts` has switched off that it picks connections up, and nothing else of TCP is invalid to it.
+ *
+ * Nothing is delivered to the namespace itself and nothing but ICMP errors, and those resets to the guest, leaves
+ * it, so a process that breaks out into it finds no network.
  */
 export function slotRuleset(slot: Slot): string {
   const { tap, guestIp, gatewayIp, guestMac, hostIp, vethGuestIp, vethHostIp } = slot;
-  return `table arp ${TABLE} {
+  return `table arp ${SLOT_TABLE} {
   chain input {
     type filter hook input priority filter; policy accept;
     iifname ${tap} arp saddr ip != ${guestIp} drop
@@ -24,21 +26,13 @@ export function slotRuleset(slot: Slot): string {
     iifname ${tap} arp daddr ip != ${gatewayIp} drop
   }
 }
-table inet ${TABLE} {
+table inet ${SLOT_TABLE} {
   set closed {
     type ipv4_addr
     flags interval
     elements = { ${CLOSED_NETWORKS.join(", ")} }
   }
-  set allow_out {
-    type ipv4_addr
-    flags interval
-  }
-  set deny_out {
-    type ipv4_addr
-    flags interval
-  }
-  chain spoof {
+${policySets()}  chain spoof {
     type filter hook prerouting priority raw; policy accept;
     meta nfproto != ipv4 drop
     iifname ${tap} ether saddr != ${guestMac} drop
@@ -59,9 +53,11 @@ table inet ${TABLE} {
   chain output {
     type filter hook output priority filter; policy drop;
     meta l4proto icmp icmp type { destination-unreachable, time-exceeded, parameter-problem } accept
+    oifname ${tap} tcp flags & (syn | rst) == rst accept
   }
   chain forward {
     type filter hook forward priority filter; policy drop;
+    iifname ${tap} meta l4proto tcp ct state invalid reject with tcp reset
     ct state invalid drop
     iifname ${tap} oifname ${UPLINK_NAME} ct direction original ct state new,established jump egress
     iifname ${UPLINK_NAME} oifname ${tap} ct direction original ct status dnat accept
@@ -69,28 +65,27 @@ table inet ${TABLE} {
     ct state related meta l4proto icmp accept
   }
   chain egress {
+    ip daddr @closed drop
+    ip daddr @${EGRESS_SETS.allow} accept
+    ip daddr @${EGRESS_SETS.deny} drop
+    ip daddr @${EGRESS_SETS.open} accept
     drop
   }
 }
 `;
 }
 
-/** Input for `nft -f` in a slot's namespace: puts a policy in force in one transaction. */
-export function policyRuleset(plan: EgressPlan): string {
-  const lines = [
-    `flush chain inet ${TABLE} egress`,
-    `flush set inet ${TABLE} allow_out`,
-    `flush set inet ${TABLE} deny_out`,
-  ];
-  const add = (set: string, networks: readonly string[]): void => {
-    if (networks.length === 0) return;
-    lines.push(`add element inet ${TABLE} ${set} { ${networks.join(", ")} }`);
-  };
-  add("allow_out", plan.allow);
-  add("deny_out", plan.deny);
-  const rules = plan.internet
-    ? ["ip daddr @closed drop", "ip daddr @allow_out accept", "ip daddr @deny_out drop", "accept"]
-    : ["drop"];
-  for (const rule of rules) lines.push(`add rule inet ${TABLE} egress ${rule}`);
-  return lines.join("\n") + "\n";
+function policySets(): string {
+  const plan = planEgress(CLOSED_POLICY);
+  return (["allow", "deny", "open"] as const).map((part) => {
+    const ranges = plan[part].map(({ first, end }) =>
+      `${formatIpv4(first)}-${formatIpv4(end - 1)}`
+    );
+    const elements = ranges.length > 0 ? `    elements = { ${ranges.join(", ")} }\n` : "";
+    return `  set ${EGRESS_SETS[part]} {
+    type ipv4_addr
+    flags interval
+${elements}  }
+`;
+  }).join("");
 }

@@ -39,6 +39,8 @@ async function end(child: Deno.ChildProcess): Promise<void> {
 export class Lab implements AsyncDisposable {
   readonly #prefix: string;
   readonly #undo = new CleanupStack();
+  /** Ends the program between a guest and its slot. */
+  readonly #pumps = new Map<string, () => Promise<void>>();
 
   /** @param prefix Starts every namespace's name; unique on the machine. */
   constructor(prefix: string) {
@@ -97,15 +99,9 @@ export class Lab implements AsyncDisposable {
   /** A namespace that plays the guest of a slot, with a server in it. */
   async guest(short: string, slot: Slot): Promise<void> {
     await this.namespace(short);
-    const guest = this.name(short);
-    await this.#daemon([
-      Deno.execPath(),
-      "run",
-      "-A",
-      here("tap_pump.ts"),
-      `${slot.namespace}:${TAP_NAME}`,
-      `${guest}:eth0`,
-    ]);
+    // Made here it outlives the program that carries its frames.
+    await this.shell(short, "ip tuntap add eth0 mode tap");
+    await this.plug(short, slot);
     await this.shell(
       short,
       `ip link set eth0 address ${GUEST_MAC} up; ip addr add ${GUEST_IP}/30 dev eth0
@@ -114,6 +110,19 @@ export class Lab implements AsyncDisposable {
       ip -6 route add default via fe80::1 dev eth0`,
     );
     await this.serve(short);
+  }
+
+  /** Connects a guest to another slot: what a restore does to a guest that knows nothing of it. */
+  async plug(short: string, slot: Slot): Promise<void> {
+    await this.unplug(short);
+    const places = [`${slot.namespace}:${TAP_NAME}`, `${this.name(short)}:eth0`] as const;
+    const argv = [Deno.execPath(), "run", "-A", here("tap_pump.ts"), ...places] as const;
+    this.#pumps.set(short, await this.#daemon(argv));
+  }
+
+  /** Takes a guest from the slot that it is connected to. */
+  async unplug(short: string): Promise<void> {
+    await this.#pumps.get(short)?.();
   }
 
   /** Starts a server that answers with the namespace's short name. */
@@ -130,6 +139,17 @@ export class Lab implements AsyncDisposable {
       short,
       `${PORT}`,
     ]);
+  }
+
+  /**
+   * Sends datagrams to an address as fast as it goes.
+   *
+   * @param namespace Full name: also one that is not of the lab.
+   * @returns Ends it.
+   */
+  async flood(namespace: string, host: string): Promise<() => Promise<void>> {
+    const program = [Deno.execPath(), "run", "-A", here("flood.ts"), host, `${PORT}`] as const;
+    return await this.#daemon(["nsenter", `--net=/run/netns/${namespace}`, ...program]);
   }
 
   /** What each probe from a namespace was answered; null is silence. */
@@ -174,22 +194,52 @@ export class Lab implements AsyncDisposable {
     };
   }
 
+  /**
+   * Runs `slot_holder.ts` on a host of the lab.
+   *
+   * @returns The indexes that it claimed, and what kills it as `kill -9` does.
+   */
+  async holder(
+    short: string,
+    args: readonly number[],
+  ): Promise<{ claimed: number[]; kill: () => Promise<void> }> {
+    const child = new Deno.Command("nsenter", {
+      args: [
+        `--net=/run/netns/${this.name(short)}`,
+        ...[Deno.execPath(), "run", "-A", here("slot_holder.ts"), ...args.map(String)],
+      ],
+      stdin: "null",
+      stdout: "piped",
+    }).spawn();
+    const output = child.stdout.getReader();
+    const kill = async (): Promise<void> => {
+      await end(child);
+      await output.cancel();
+    };
+    this.#undo.add(kill, "slot holder");
+    const { value } = await output.read();
+    return { claimed: JSON.parse(new TextDecoder().decode(value)), kill };
+  }
+
   /** Ends the processes and removes the namespaces. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#undo.run();
   }
 
-  async #daemon(argv: [string, ...string[]]): Promise<void> {
+  /** Starts a program and waits until it is ready. Calling what it resolves to ends it. */
+  async #daemon(argv: readonly [string, ...string[]]): Promise<() => Promise<void>> {
     const [program, ...args] = argv;
     const child = new Deno.Command(program, { args, stdin: "null", stdout: "piped" }).spawn();
     const output = child.stdout.getReader();
-    this.#undo.add(async () => {
+    const stop = async (): Promise<void> => {
       await end(child);
       await output.cancel();
-    }, argv.slice(-2).join(" "));
+    };
+    this.#undo.add(stop, argv.slice(-2).join(" "));
     const { value } = await output.read();
     if (new TextDecoder().decode(value) !== "ready\n") {
       throw new Error(`Cannot start '${argv.join(" ")}'`);
     }
+    return stop;
   }
 }
