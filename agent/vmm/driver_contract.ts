@@ -1,8 +1,11 @@
 /** What every VMM driver must do, as tests with real virtual machines. */
-import { hasCode, type WrennError } from "@wrenn/common";
+import { hasCode, runCommand, type WrennError } from "@wrenn/common";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { BootSpec, VmmDriver } from "./driver.ts";
 import { answers, filesIn, processesWith, VmHost } from "./testing/vm_host.ts";
+
+const NONE: ReadonlySet<string> = new Set();
+const text = new TextEncoder();
 
 /** What differs between drivers. */
 export interface DriverUnderTest {
@@ -78,6 +81,8 @@ export function driverContract(subject: DriverUnderTest): void {
   test("leaves nothing when a boot fails", async (driver, host) => {
     const good = await host.spec();
     const slot = good.slot;
+    const taken = `${host.runRoot}-taken`;
+    await Deno.writeTextFile(taken, "somebody's");
     const wrong: Record<string, Partial<BootSpec>> = {
       "no kernel": { kernel: "/nonexistent/vmlinux" },
       "a kernel that is none": { kernel: "/etc/passwd" },
@@ -87,6 +92,7 @@ export function driverContract(subject: DriverUnderTest): void {
       "no TAP": { slot: { ...slot, tap: "tap7" } },
       "no namespace": { slot: { ...slot, namespace: "ns-nonexistent" } },
       "no run folder": { runDir: `${host.runRoot}/nonexistent` },
+      "a memory file that is there": { memoryFile: taken },
       "no memory": { memoryMb: 1 << 30 },
       "a kernel parameter that is two": { initArgs: ["a b"] },
     };
@@ -97,6 +103,8 @@ export function driverContract(subject: DriverUnderTest): void {
       assertEquals(await processesWith(host.runRoot), [], what);
       assertEquals(await filesIn(good.runDir), [], what);
     }
+    assertEquals(await Deno.readTextFile(taken), "somebody's");
+    await Deno.remove(taken);
     await Deno.chmod(good.runDir, 0o755);
     const error: WrennError = await assertRejects(() => driver.boot(good)) as WrennError;
     assert(String(error.cause).includes("QEMU") || error.code === "internal");
@@ -109,7 +117,7 @@ export function driverContract(subject: DriverUnderTest): void {
     const [left, other] = [await host.spec(), await host.spec()];
     const elsewhere = `${host.runRoot}2`;
     await Deno.mkdir(elsewhere, { mode: 0o700 });
-    const runDir = `${elsewhere}/${other.sandboxId}`;
+    const runDir = `${elsewhere}/${other.vmId}`;
     await Deno.mkdir(runDir, { mode: 0o700 });
     const survivor = await driver.boot({ ...other, runDir });
     const { agent, pid } = await subject.bootElsewhere(host, left);
@@ -117,11 +125,107 @@ export function driverContract(subject: DriverUnderTest): void {
     await agent.status;
     assert((await processesWith(left.runDir)).includes(pid), "the VM outlives its agent");
 
-    assertEquals(await driver.sweep(host.runRoot), 1);
+    assertEquals(await driver.sweep(host.runRoot, new Set([left.runDir])), 0);
+    assert((await processesWith(left.runDir)).includes(pid), "what is kept lives on");
+    assertEquals(await driver.sweep(host.runRoot, NONE), 1);
     assertEquals(await processesWith(left.runDir), []);
-    assertEquals(await driver.sweep(host.runRoot), 0);
+    assertEquals(await driver.sweep(host.runRoot, NONE), 0);
     assert((await processesWith(runDir)).includes(survivor.pid), "a neighbour's VM lives on");
     await survivor.resume();
     await survivor.kill();
+  });
+
+  test("brings a machine back as it was, any number of times", async (driver, host) => {
+    const spec = await host.spec();
+    const vm = await driver.boot(spec);
+    assert(await answers(spec), "the guest answers");
+    assertEquals(await vm.writtenPages().catch(() => "runs"), undefined);
+    await vm.pause();
+    const state = `${host.runRoot}/state`;
+    await Deno.writeFile(state, await vm.saveState());
+    await vm.kill();
+    const base = await Deno.readFile(spec.memoryFile);
+    const from = { memoryBase: spec.memoryFile, state };
+    const saved: { first: number; bytes: Uint8Array<ArrayBuffer> }[] = [];
+    let next = await host.successor(spec, from);
+    for (let round = 0; round < 2; round++) {
+      const back = await driver.restore({
+        ...next,
+        fill: async (memory) => {
+          for (const { first, bytes } of saved.splice(0)) await memory.write(first, bytes);
+        },
+      });
+      assertEquals(await back.running(), false);
+      assertEquals(await answers(next, 500), false, "its vCPUs stand still");
+      await back.resume();
+      assert(await answers(next), "it answers");
+      await back.pause();
+      const runs = await back.writtenPages() ?? [];
+      assert(runs.length > 0 && runs.every((run) => run.count > 0));
+      {
+        using memory = await back.memory();
+        assertEquals(memory.pages, spec.memoryMb * 256);
+        for (const { first, count } of runs) {
+          const bytes = new Uint8Array(count * 4096);
+          await memory.read(first, bytes);
+          saved.push({ first, bytes });
+        }
+        await assertRejects(() => memory.read(memory.pages, new Uint8Array(4096)), RangeError);
+      }
+      await Deno.writeFile(state, await back.saveState());
+      await back.kill();
+      if (round === 0) next = await host.successor(next, from);
+    }
+    assertEquals(await Deno.readFile(spec.memoryFile), base, "C-6: the base is never written");
+    await Deno.writeFile(state, text.encode("not a device state"));
+    const failed = await driver.restore(await host.successor(next, from)).catch((e) => e);
+    assert(hasCode(failed, "internal"));
+    assertEquals(await processesWith(host.runRoot), []);
+  });
+
+  test(
+    "continues on another layer of the disk, and takes layers into one",
+    async (driver, host) => {
+      const spec = await host.spec();
+      const vm = await driver.boot(spec);
+      try {
+        assert(await answers(spec), "the guest answers");
+        assertEquals(await vm.topLayer(), spec.disk.layers.at(-1));
+        let disk = spec.disk;
+        for (let n = 0; n < 2; n++) {
+          disk = await host.addLayer({ ...spec, disk });
+          await vm.switchDisk(disk);
+          assertEquals(await vm.topLayer(), disk.layers.at(-1));
+        }
+        assert(await answers(spec), "the guest goes on");
+        await vm.flattenDisk(disk.layers[1] ?? "");
+        const info = await runCommand(["qemu-img", "info", "-U", "--output=json", disk.path]);
+        assertEquals(JSON.parse(info.stdout)["backing-filename"], disk.layers[1]);
+        assert(await answers(spec), "the guest goes on");
+      } finally {
+        await vm.kill();
+      }
+    },
+  );
+
+  test("takes over the machine of a dead agent, running or not", async (driver, host) => {
+    const spec = await host.spec();
+    const { agent, pid } = await subject.bootElsewhere(host, spec);
+    assert(await answers(spec), "the guest answers");
+    agent.kill("SIGKILL");
+    await agent.status;
+    const left = { ...spec, memoryBase: spec.memoryFile, booted: true };
+    const vm = await driver.adopt(left);
+    assertEquals(vm?.pid, pid);
+    if (vm === undefined) throw new Error("The machine was not taken over");
+    assertEquals(await vm.running(), true);
+    await vm.pause();
+    assertEquals(await answers(spec, 500), false);
+    await vm.resume();
+    assert(await answers(spec), "it answers");
+    Deno.kill(pid, "SIGKILL");
+    await vm.exited;
+    assertEquals(await driver.adopt(left), undefined);
+    assertEquals(await processesWith(spec.runDir), []);
   });
 }

@@ -2,7 +2,7 @@
  * Which accelerator runs the guests of this host. A `/dev/kvm` that opens proves nothing (nested and
  * paravirtual hypervisors offer one under which no ordinary guest starts), so a guest is really started.
  */
-import { logger } from "@wrenn/common";
+import { hashFile, logger } from "@wrenn/common";
 import { z } from "zod";
 import {
   type Accelerator,
@@ -96,7 +96,7 @@ async function kvmFailure(options: ChoiceOptions): Promise<string | undefined> {
   const key = {
     boot_id: (await Deno.readTextFile("/proc/sys/kernel/random/boot_id")).trim(),
     qemu: versionText(options.version),
-    kernel_hash: await hashOf(options.kernel),
+    kernel_hash: await hashFile(options.kernel),
   };
   const known = await readCache(options.cacheFile);
   if (
@@ -175,10 +175,6 @@ async function contains(
     if (seen) found();
   }
   return seen;
-}
-
-async function hashOf(path: string): Promise<string> {
-  return new Uint8Array(await crypto.subtle.digest("SHA-256", await Deno.readFile(path))).toHex();
 }
 
 async function readCache(path: string): Promise<Cached | undefined> {

@@ -57,13 +57,18 @@ export class Cgroups {
     return undefined;
   }
 
+  /** Folder of a VM's group. */
+  pathOf(runRoot: string, vmId: string): string {
+    return `${this.#root}/${groupOf(runRoot)}/${vmId}`;
+  }
+
   /** Makes the group of a VM and gives its folder. On failure nothing is left. */
   async create(runRoot: string, vmId: string, limits: CgroupLimits): Promise<string> {
     const parent = `${this.#root}/${groupOf(runRoot)}`;
     await enable(this.#root);
     await Deno.mkdir(parent, { recursive: true });
     await enable(parent);
-    const path = `${parent}/${vmId}`;
+    const path = this.pathOf(runRoot, vmId);
     await Deno.mkdir(path);
     try {
       for (const [name, value] of Object.entries(limitFiles(limits))) {
@@ -90,14 +95,16 @@ export class Cgroups {
     }
   }
 
-  /** Removes every group of a run root whose processes have ended. */
-  async sweep(runRoot: string): Promise<void> {
+  /** Removes every group of a run root but those of these VMs; the processes of the others have ended. */
+  async sweep(runRoot: string, keep: ReadonlySet<string> = new Set()): Promise<void> {
     const parent = `${this.#root}/${groupOf(runRoot)}`;
     try {
       for await (const entry of Deno.readDir(parent)) {
-        if (entry.isDirectory) await this.remove(`${parent}/${entry.name}`);
+        if (entry.isDirectory && !keep.has(entry.name)) {
+          await this.remove(`${parent}/${entry.name}`);
+        }
       }
-      await Deno.remove(parent);
+      if (keep.size === 0) await Deno.remove(parent);
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }

@@ -64,7 +64,14 @@ Deno.test("QemuDriver jails every thread of QEMU", async () => {
       // SETUID, SETGID, SYS_CHROOT, DAC_OVERRIDE: what it had before it dropped them.
       assertEquals(of["CapBnd"], "00000000000400c2");
     }
-    assertEquals(await filesIn(`/proc/${vm.pid}/root`), [], "its root folder is empty");
+    // Its root folder is the disk's, in which it may write to its layer and its state alone.
+    const root = await filesIn(`/proc/${vm.pid}/root`);
+    assertEquals(root, await filesIn(spec.disk.folder));
+    const [base] = spec.disk.layers;
+    for (const name of root.filter((n) => n !== "vm-state" && n !== base)) {
+      const { uid, mode } = await Deno.stat(`${spec.disk.folder}/${name}`);
+      assertEquals([uid, (mode ?? 0) & 0o077], [0, 0], name);
+    }
     for (const kind of ["net", "mnt", "ipc", "uts"]) {
       const [its, ours] = await Promise.all(
         [vm.pid, Deno.pid].map((pid) => Deno.readLink(`/proc/${pid}/ns/${kind}`)),

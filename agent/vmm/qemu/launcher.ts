@@ -1,8 +1,10 @@
 /**
  * Starts QEMU as root in a jail. A chain of small programs, each replaced by the next, so that one process
  * id leads from the shell to QEMU: redirections and cgroup, network namespace, own mount, IPC and UTS
- * namespace, capabilities, limits. QEMU then opens its files, takes an empty folder as its root and drops to the VM's uid.
+ * namespace, capabilities, limits. QEMU then opens its files, takes the disk's folder as its root and drops to the
+ * VM's uid: of what lies there it can open its own layer and the file for its state.
  */
+import { STATE_FD } from "../../core/qemu_args.ts";
 
 /** What the jail needs to know. */
 export interface Jail {
@@ -12,6 +14,8 @@ export interface Jail {
   readonly log: string;
   /** Folder of the cgroup to join. */
   readonly cgroup?: string;
+  /** Device state that QEMU finds open as its descriptor 9. */
+  readonly state?: string;
 }
 
 /** Killed before the agent and the host's services when memory runs out. */
@@ -29,13 +33,14 @@ const SCRIPT = `exec </dev/null >>"$1" 2>&1
 umask 077
 echo ${OOM_SCORE_ADJ} >/proc/self/oom_score_adj
 if [ -n "$2" ]; then echo 0 >"$2/cgroup.procs"; fi
-shift 2
+if [ -n "$3" ]; then exec ${STATE_FD}<"$3"; fi
+shift 3
 exec "$@"`;
 
 /** The arguments of `/bin/sh` that start `qemu` in the jail. */
 export function jailArgs(jail: Jail, qemu: readonly string[]): string[] {
   return [
-    ["-euc", SCRIPT, "wrenn-vmm", jail.log, jail.cgroup ?? ""],
+    ["-euc", SCRIPT, "wrenn-vmm", jail.log, jail.cgroup ?? "", jail.state ?? ""],
     ["nsenter", `--net=/run/netns/${jail.namespace}`, "--"],
     ["unshare", "--mount", "--ipc", "--uts", "--propagation", "private", "--"],
     [

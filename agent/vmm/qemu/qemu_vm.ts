@@ -1,11 +1,16 @@
 /** A running QEMU process: its control socket, its end, its figures. */
 import { delay, logger, WrennError } from "@wrenn/common";
 import { z } from "zod";
-import { CONSOLE_BYTES, CONSOLE_DEVICE, type RunFiles } from "../../core/qemu_args.ts";
-import type { ExitInfo, Vm, VmStats } from "../driver.ts";
+import type { PageRun } from "../../core/memory_pages.ts";
+import { CONSOLE_BYTES, CONSOLE_DEVICE, type RunFiles, STATE_FILE } from "../../core/qemu_args.ts";
+import type { BlockDevice } from "../../rootfs/store.ts";
+import type { ExitInfo, GuestMemory, Vm, VmStats } from "../driver.ts";
+import { type MemoryRegion, openMemory, writtenPages } from "./guest_memory.ts";
 import { readFigures } from "./process_identity.ts";
+import { QemuDisk } from "./qemu_disk.ts";
 import type { QmpClient, QmpEvent } from "./qmp.ts";
 import { fileTail, lastLines } from "./tail.ts";
+import type { VmmHandle } from "./vmm_handle.ts";
 
 const log = logger("agent", "vmm");
 const TAIL_LINES = 40;
@@ -15,16 +20,21 @@ const CONSOLE_MS = 500;
 /** What QEMU prints is cut when it is longer: a hostile guest can make it complain for ever. */
 const MAX_LOG_BYTES = 1 << 20;
 const LOG_CHECK_MS = 10_000;
+/** A device state has some 20 KiB; QEMU is not trusted with more. */
+const MAX_STATE_BYTES = 16 << 20;
 
 const runState = z.object({ status: z.string(), running: z.boolean() });
 
 /** What a {@linkcode QemuVm} is made of. */
 export interface QemuVmParts {
   readonly vmId: string;
-  readonly sandboxId: string;
-  readonly child: Deno.ChildProcess;
+  readonly process: VmmHandle;
   readonly qmp: QmpClient;
   readonly files: RunFiles;
+  /** Where the guest's memory is. */
+  readonly memory: MemoryRegion;
+  /** True when the machine writes to its memory file. */
+  readonly booted: boolean;
   /** Removes what the driver made for the process; called once, after it has ended. */
   readonly cleanUp: () => Promise<void>;
 }
@@ -38,16 +48,18 @@ export class QemuVm implements Vm {
   /** Settles when QEMU has ended and its sockets are removed. */
   readonly exited: Promise<ExitInfo>;
   readonly #parts: QemuVmParts;
+  readonly #disk: QemuDisk;
   readonly #logTimer: ReturnType<typeof setInterval>;
   #console = "";
   #ended = false;
   #ending: Promise<void> | undefined;
 
-  /** @param parts A process whose vCPUs run. */
+  /** @param parts A process that can be controlled. */
   constructor(parts: QemuVmParts) {
     this.#parts = parts;
+    this.#disk = new QemuDisk(parts.qmp);
     this.vmId = parts.vmId;
-    this.pid = parts.child.pid;
+    this.pid = parts.process.pid;
     this.#logTimer = setInterval(() => this.#cutLog(), LOG_CHECK_MS);
     Deno.unrefTimer(Number(this.#logTimer));
     this.exited = this.#watch();
@@ -56,16 +68,12 @@ export class QemuVm implements Vm {
 
   /** Takes an event of the control socket. */
   onEvent({ event, data }: QmpEvent): void {
-    const { sandboxId, vmId } = this.#parts;
+    const { vmId } = this.#parts;
     if (event === "SHUTDOWN" && data["reason"] !== "host-qmp-quit") {
-      log.info("The guest of {sandboxId} ended: {reason}", {
-        sandboxId,
-        vmId,
-        reason: data["reason"],
-      });
+      log.info("The guest of {vmId} ended: {reason}", { vmId, reason: data["reason"] });
       this.#end();
     } else if (event === "GUEST_PANICKED" || event === "BLOCK_IO_ERROR") {
-      log.warn("QEMU reports {event} for {sandboxId}", { event, sandboxId, vmId, data });
+      log.warn("QEMU reports {event} for {vmId}", { event, vmId, data });
     }
   }
 
@@ -77,6 +85,52 @@ export class QemuVm implements Vm {
   /** Lets the vCPUs run. */
   async resume(): Promise<void> {
     await this.#command("cont", "running");
+  }
+
+  /** Whether the vCPUs run. */
+  async running(): Promise<boolean> {
+    return await this.#ask(async (qmp) =>
+      runState.parse(await qmp.execute("query-status")).running
+    );
+  }
+
+  /** The state of CPUs and devices: QEMU writes it to a file of its own in its root folder. */
+  async saveState(): Promise<Uint8Array<ArrayBuffer>> {
+    return await this.#ask(async (qmp) => {
+      await qmp.execute("xen-save-devices-state", { filename: `/${STATE_FILE}`, live: false });
+      // Its root folder, whatever that is called by now.
+      const path = `/proc/${this.pid}/root/${STATE_FILE}`;
+      const { size } = await Deno.lstat(path);
+      if (size === 0 || size > MAX_STATE_BYTES) {
+        throw new Error(`QEMU wrote ${size} bytes of state`);
+      }
+      return await Deno.readFile(path);
+    });
+  }
+
+  /** The memory. */
+  async memory(): Promise<GuestMemory> {
+    return await openMemory(this.#parts.memory);
+  }
+
+  /** Pages that the guest has written to; undefined when it was booted. */
+  async writtenPages(): Promise<PageRun[] | undefined> {
+    return this.#parts.booted ? undefined : await writtenPages(this.#parts.memory);
+  }
+
+  /** Continues on another top layer. */
+  async switchDisk(disk: BlockDevice): Promise<void> {
+    await this.#ask(() => this.#disk.switchTo(disk));
+  }
+
+  /** Name of the layer that is written. */
+  async topLayer(): Promise<string> {
+    return await this.#ask(() => this.#disk.topLayer());
+  }
+
+  /** Takes everything above `layer` into the top layer. */
+  async flattenDisk(layer: string): Promise<void> {
+    await this.#ask(() => this.#disk.flatten(layer));
   }
 
   /** Ends the process: by QMP, and when it does not answer, by SIGKILL. */
@@ -95,17 +149,22 @@ export class QemuVm implements Vm {
   }
 
   async #command(command: "stop" | "cont", expected: string): Promise<void> {
-    const { qmp } = this.#parts;
-    try {
+    await this.#ask(async (qmp) => {
       await qmp.execute(command);
       const { status } = runState.parse(await qmp.execute("query-status"));
-      if (status === expected) return;
-      throw new Error(`The virtual machine is '${status}', not '${expected}'`);
+      if (status !== expected) throw new Error(`The virtual machine is '${status}'`);
+    });
+  }
+
+  /** Asks QEMU something. @throws {WrennError} `sandbox_not_running` when it has ended, else `internal`. */
+  async #ask<T>(question: (qmp: QmpClient) => Promise<T>): Promise<T> {
+    try {
+      return await question(this.#parts.qmp);
     } catch (cause) {
       const ended = this.#ended || this.#ending !== undefined;
       throw ended
         ? new WrennError("sandbox_not_running", "The virtual machine has ended", { cause })
-        : new WrennError("internal", `Cannot ${command} the virtual machine`, { cause });
+        : new WrennError("internal", "Cannot control the virtual machine", { cause });
     }
   }
 
@@ -119,12 +178,12 @@ export class QemuVm implements Vm {
         // The socket may close before the answer. The process's end is what counts.
       }
       await Promise.race([this.exited, this.#wait(QUIT_MS)]);
-      this.#sigkill();
+      await this.#sigkill();
     })();
   }
 
   async #keepConsole(): Promise<void> {
-    const { qmp, files, sandboxId } = this.#parts;
+    const { qmp, files, vmId } = this.#parts;
     try {
       const got = await qmp.execute("ringbuf-read", {
         device: CONSOLE_DEVICE,
@@ -134,13 +193,13 @@ export class QemuVm implements Vm {
       this.#console = new TextDecoder().decode(Uint8Array.fromBase64(z.string().parse(got)));
       await Deno.writeTextFile(files.console, this.#console, { mode: 0o600 });
     } catch (error) {
-      log.debug("No console of {sandboxId}: {error}", { sandboxId, error });
+      log.debug("No console of {vmId}: {error}", { vmId, error });
     }
   }
 
   async #watch(): Promise<ExitInfo> {
-    const { child, qmp, files, cleanUp, sandboxId, vmId } = this.#parts;
-    const status = await child.status;
+    const { process, qmp, files, cleanUp, vmId } = this.#parts;
+    const end = await process.ended;
     this.#ended = true;
     clearInterval(this.#logTimer);
     await qmp[Symbol.asyncDispose]();
@@ -149,10 +208,9 @@ export class QemuVm implements Vm {
       tail = [await fileTail(files.log, TAIL_LINES), tail].filter((t) => t !== "").join("\n");
       await cleanUp();
     } catch (error) {
-      log.error("Cannot clear up behind {sandboxId}: {error}", { sandboxId, vmId, error });
+      log.error("Cannot clear up behind {vmId}: {error}", { vmId, error });
     }
-    const signal = status.signal ?? undefined;
-    return { code: signal === undefined ? status.code : undefined, signal, tail };
+    return { ...end, tail };
   }
 
   /** A process that cannot be controlled any more must not go on: ends it when its socket is lost. */
@@ -161,13 +219,9 @@ export class QemuVm implements Vm {
     if (this.#ended || this.#ending) return;
     await Promise.race([this.exited, this.#wait(QUIT_MS)]);
     if (this.#ended) return;
-    const { sandboxId, vmId } = this.#parts;
-    log.error("Lost the control socket of {sandboxId}, ending it: {error}", {
-      sandboxId,
-      vmId,
-      error,
-    });
-    this.#sigkill();
+    const { vmId } = this.#parts;
+    log.error("Lost the control socket of {vmId}, ending it: {error}", { vmId, error });
+    await this.#sigkill();
   }
 
   /** Waits, or less when the process has ended before. */
@@ -177,14 +231,8 @@ export class QemuVm implements Vm {
     await delay(ms, stop.signal).catch(() => {});
   }
 
-  #sigkill(): void {
-    if (this.#ended) return;
-    try {
-      // The child handle knows whether the process was waited for: the pid cannot be another's.
-      this.#parts.child.kill("SIGKILL");
-    } catch (error) {
-      log.debug("The process had ended already: {error}", { error });
-    }
+  async #sigkill(): Promise<void> {
+    if (!this.#ended) await this.#parts.process.kill();
   }
 
   async #cutLog(): Promise<void> {

@@ -3,7 +3,8 @@ import { CleanupStack, newExecutionId, newSandboxId, runCommand } from "@wrenn/c
 import { defaultCacheDir, ensureImages } from "../../../tasks/images/mod.ts";
 import { NetnsSlots } from "../../network/netns_slots.ts";
 import { Qcow2Store } from "../../rootfs/qcow2_store.ts";
-import type { BootSpec } from "../driver.ts";
+import type { BlockDevice } from "../../rootfs/store.ts";
+import type { BootSpec, MachineSpec, RestoreSpec } from "../driver.ts";
 
 /** Indexes for slots that tests of VMMs make. */
 export const TEST_SLOTS = { first: 62000, last: 62009 };
@@ -47,7 +48,7 @@ export class VmHost implements AsyncDisposable {
 
   /** A machine that can be booted, with parts replaced by those given. */
   async spec(change: Partial<BootSpec> = {}, template: string = "minimal"): Promise<BootSpec> {
-    const sandboxId = newSandboxId();
+    const [sandboxId, vmId] = [newSandboxId(), newExecutionId()];
     const slot = await this.#slots.claim();
     await this.#slots.applyPolicy(slot, { internet: false, allowOut: [], denyOut: [] });
     const base = await this.#disks.acquireBase(template);
@@ -56,11 +57,10 @@ export class VmHost implements AsyncDisposable {
       await this.#disks.remove(sandboxId);
       this.#disks.releaseBase(base);
     }, "disk");
-    const runDir = `${this.runRoot}/${sandboxId}`;
+    const runDir = `${this.runRoot}/${vmId}`;
     await Deno.mkdir(runDir, { mode: 0o700 });
     return {
-      vmId: newExecutionId(),
-      sandboxId,
+      vmId,
       vcpus: 1,
       memoryMb: 512,
       disk,
@@ -75,8 +75,29 @@ export class VmHost implements AsyncDisposable {
       ],
       runDir,
       uid: 300000 + slot.index,
+      memoryFile: `${disk.folder}/memory-${vmId}.base`,
       ...change,
     };
+  }
+
+  /** A machine that continues from files on a disk of its own over the layers of another. */
+  async successor(
+    of: BootSpec | RestoreSpec,
+    from: { memoryBase: string; state: string },
+  ): Promise<RestoreSpec> {
+    const [diskId, vmId] = [newSandboxId(), newExecutionId()];
+    const frozen = await this.#disks.freeze(of.disk, await Deno.makeTempDir({ dir: this.runRoot }));
+    const disk = await this.#disks.overlayOn(diskId, frozen);
+    this.#undo.add(() => this.#disks.remove(diskId), "disk");
+    const runDir = `${this.runRoot}/${vmId}`;
+    await Deno.mkdir(runDir, { mode: 0o700 });
+    const { vcpus, memoryMb, slot, uid } = of;
+    return { vmId, vcpus, memoryMb, slot, uid, disk, runDir, ...from };
+  }
+
+  /** Adds an empty layer to a disk. */
+  async addLayer(spec: MachineSpec): Promise<BlockDevice> {
+    return await this.#disks.addLayer(spec.disk, spec.uid);
   }
 
   /** Removes slots, disks and folders. */
@@ -86,7 +107,7 @@ export class VmHost implements AsyncDisposable {
 }
 
 /** True when the guest's envd answers; gives up after `timeoutMs`. */
-export async function answers(spec: BootSpec, timeoutMs: number = 60_000): Promise<boolean> {
+export async function answers(spec: MachineSpec, timeoutMs: number = 60_000): Promise<boolean> {
   const giveUp = AbortSignal.timeout(timeoutMs);
   // A connection of its own for every question: none is left open to a guest that is gone.
   using client = Deno.createHttpClient({ poolMaxIdlePerHost: 0 });
