@@ -2,11 +2,23 @@
 import type { ErrorCode } from "@wrenn/common";
 import { isFinal, type SandboxState } from "./sandbox_state.ts";
 
-/** A request for a sandbox that is in the map. `use` stands for commands and files. */
+/**
+ * A request for a sandbox that is in the map. `use` stands for commands and files, `capture` for forks and
+ * snapshots.
+ */
 export type SandboxRequest =
   | { readonly kind: "create"; readonly executionId: string }
   | { readonly kind: "destroy"; readonly executionId: string }
-  | { readonly kind: "pause" | "resume" | "ping" | "use" };
+  | {
+    readonly kind:
+      | "pause"
+      | "hibernate"
+      | "resume"
+      | "capture"
+      | "rollback"
+      | "ping"
+      | "use";
+  };
 
 /** What the decision depends on. */
 export interface AdmissionView {
@@ -39,14 +51,25 @@ export function admit(request: SandboxRequest, view: AdmissionView): Admission {
     case "destroy":
       return admitDestroy(request.executionId, view);
     case "pause":
-      return admitLive(view, { running: ACCEPT, paused: IGNORE });
+      return admitLive(view, { running: ACCEPT, paused: IGNORE, hibernated: IGNORE });
+    case "hibernate":
+      return admitLive(view, { running: ACCEPT, paused: ACCEPT, hibernated: IGNORE });
     case "resume":
-      return admitLive(view, { running: IGNORE, paused: ACCEPT });
+      return admitLive(view, { running: IGNORE, paused: ACCEPT, hibernated: ACCEPT });
+    case "rollback":
+      return admitLive(view, { running: ACCEPT, paused: ACCEPT, hibernated: ACCEPT });
+    case "capture":
+      return admitLive(view, {
+        running: ACCEPT,
+        paused: ACCEPT,
+        hibernated: deny("sandbox_paused", "is hibernated: resume it first"),
+      });
     case "ping":
     case "use":
       return admitLive(view, {
         running: ACCEPT,
         paused: deny("sandbox_paused", "is paused"),
+        hibernated: deny("sandbox_paused", "is hibernated"),
       });
   }
 }
@@ -71,14 +94,14 @@ function admitDestroy(executionId: string, view: AdmissionView): Admission {
 
 function admitLive(
   view: AdmissionView,
-  answers: { readonly running: Admission; readonly paused: Admission },
+  answers: Readonly<Record<"running" | "paused" | "hibernated", Admission>>,
 ): Admission {
   if (view.stopping) return deny("sandbox_not_running", "is stopping");
   switch (view.state) {
     case "running":
-      return answers.running;
     case "paused":
-      return answers.paused;
+    case "hibernated":
+      return answers[view.state];
     case "starting":
       return deny("sandbox_not_running", "is starting");
     default:

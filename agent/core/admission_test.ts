@@ -1,10 +1,11 @@
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { type AdmissionView, admit, type SandboxRequest } from "./admission.ts";
-import { isFinal, next, type SandboxState } from "./sandbox_state.ts";
+import { isFinal, next, type SandboxEvent, type SandboxState } from "./sandbox_state.ts";
 
-const LIVE: SandboxState[] = ["starting", "running", "paused"];
+const LIVE: SandboxState[] = ["starting", "running", "paused", "hibernated"];
 const FINAL: SandboxState[] = ["stopped", "error"];
+const REQUESTS = ["use", "ping", "pause", "hibernate", "resume", "capture", "rollback"] as const;
 
 function view(state: SandboxState, stopping: boolean = false): AdmissionView {
   return { state, executionId: "e1", stopping };
@@ -20,6 +21,7 @@ Deno.test("admit() makes create idempotent by execution", () => {
   assertEquals(outcome(create, view("starting")), "wait");
   assertEquals(outcome(create, view("running")), "ignore");
   assertEquals(outcome(create, view("paused")), "ignore");
+  assertEquals(outcome(create, view("hibernated")), "ignore");
 });
 
 Deno.test("admit() never starts an ended execution again", () => {
@@ -53,17 +55,26 @@ Deno.test("admit() refuses to destroy another execution", () => {
   }
 });
 
-Deno.test("admit() makes pause and resume idempotent", () => {
-  assertEquals(outcome({ kind: "pause" }, view("running")), "accept");
-  assertEquals(outcome({ kind: "pause" }, view("paused")), "ignore");
-  assertEquals(outcome({ kind: "resume" }, view("paused")), "accept");
-  assertEquals(outcome({ kind: "resume" }, view("running")), "ignore");
+Deno.test("admit() makes pause, hibernate and resume idempotent", () => {
+  const outcomes = (kind: "pause" | "hibernate" | "resume") =>
+    (["running", "paused", "hibernated"] as const).map((state) => outcome({ kind }, view(state)));
+  assertEquals(outcomes("pause"), ["accept", "ignore", "ignore"]);
+  assertEquals(outcomes("hibernate"), ["accept", "accept", "ignore"]);
+  assertEquals(outcomes("resume"), ["ignore", "accept", "accept"]);
+});
+
+Deno.test("admit() captures what has a machine and rolls back what lives", () => {
+  const outcomes = (kind: "capture" | "rollback") =>
+    LIVE.map((state) => outcome({ kind }, view(state)));
+  assertEquals(outcomes("capture"), ["sandbox_not_running", "accept", "accept", "sandbox_paused"]);
+  assertEquals(outcomes("rollback"), ["sandbox_not_running", "accept", "accept", "accept"]);
 });
 
 Deno.test("admit() lets only running sandboxes be used", () => {
   for (const kind of ["use", "ping"] as const) {
     assertEquals(outcome({ kind }, view("running")), "accept");
     assertEquals(outcome({ kind }, view("paused")), "sandbox_paused");
+    assertEquals(outcome({ kind }, view("hibernated")), "sandbox_paused");
     for (const state of ["starting", ...FINAL] as SandboxState[]) {
       assertEquals(outcome({ kind }, view(state)), "sandbox_not_running");
     }
@@ -72,7 +83,7 @@ Deno.test("admit() lets only running sandboxes be used", () => {
 
 Deno.test("admit() denies all but destroy and create once a destroy is queued", () => {
   for (const state of LIVE) {
-    for (const kind of ["use", "ping", "pause", "resume"] as const) {
+    for (const kind of REQUESTS) {
       assertEquals(outcome({ kind }, view(state, true)), "sandbox_not_running");
     }
   }
@@ -85,7 +96,7 @@ Deno.test("admit() and next() agree over random sequences of requests", () => {
       kind: fc.constant("destroy" as const),
       executionId: fc.constantFrom("", "e1", "e2"),
     }),
-    fc.record({ kind: fc.constantFrom("pause" as const, "resume" as const, "use" as const) }),
+    fc.record({ kind: fc.constantFrom(...REQUESTS) }),
   );
   const step = fc.oneof(request, fc.constantFrom("started" as const, "failed" as const));
   fc.assert(fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
@@ -108,13 +119,29 @@ Deno.test("admit() and next() agree over random sequences of requests", () => {
         now = { state: "starting", executionId: s.executionId, stopping: false };
         continue;
       }
-      const event = ({ destroy: "destroyed", pause: "paused", resume: "resumed" } as const)[
-        s.kind as "destroy" | "pause" | "resume"
-      ];
-      if (event === undefined) continue;
-      const state = next(now.state, event);
-      assert(state !== undefined, `${s.kind} was accepted in state ${now.state}`);
-      now = { ...now, state };
+      for (const event of eventsOf(s.kind, now.state)) {
+        const state = next(now.state, event);
+        assert(state !== undefined, `${s.kind} was accepted in state ${now.state}`);
+        now = { ...now, state };
+      }
     }
   }));
 });
+
+/** What performing an accepted request does to the state. */
+function eventsOf(kind: SandboxRequest["kind"], state: SandboxState): SandboxEvent[] {
+  switch (kind) {
+    case "destroy":
+      return ["destroyed"];
+    case "pause":
+      return ["paused"];
+    case "hibernate":
+      return state === "running" ? ["paused", "hibernated"] : ["hibernated"];
+    case "resume":
+      return ["resumed"];
+    case "rollback":
+      return state === "running" ? [] : ["resumed"];
+    default:
+      return [];
+  }
+}

@@ -33,27 +33,61 @@ export const CLOSED_NETWORKS: readonly string[] = [
 /** Most networks in one list of a policy. */
 export const MAX_POLICY_NETWORKS = 1000;
 
-/** A policy that has been checked: networks in canonical form, none of a list inside another. */
-export interface EgressPlan {
-  /** False closes everything outbound. */
-  readonly internet: boolean;
-  /** Open although `deny` names them. */
-  readonly allow: readonly string[];
-  /** Closed. */
-  readonly deny: readonly string[];
+/** IPv4 addresses from `first` up to and without `end`, as unsigned numbers; the highest `end` is 2^32. */
+export interface AddressRange {
+  readonly first: number;
+  readonly end: number;
 }
 
 /**
- * Checks a policy and brings its networks into canonical form.
+ * A policy as what it changes in a slot's rules: the elements of their three sets. The first set that has an
+ * address decides about it; an address in none of them is closed.
+ *
+ * A packet that meets the rules while they change may find some sets with the old plan's elements and some with the
+ * new one's. Such a mixture opens nothing that both plans close, because a plan that opens nothing denies everything.
+ */
+export interface EgressPlan {
+  /** Open, whatever the others say (but for {@linkcode CLOSED_NETWORKS}). */
+  readonly allow: readonly AddressRange[];
+  /** Closed. */
+  readonly deny: readonly AddressRange[];
+  /** Open: every address or none. */
+  readonly open: readonly AddressRange[];
+}
+
+/** The policy of a fresh slot: nothing is reached. */
+export const CLOSED_POLICY: NetworkPolicy = { internet: false, allowOut: [], denyOut: [] };
+
+const EVERY_ADDRESS: AddressRange = { first: 0, end: 2 ** 32 };
+
+/**
+ * Checks a policy and brings it into the form of the rules' sets.
  *
  * @throws {WrennError} `invalid_request`
  */
 export function planEgress(policy: NetworkPolicy): EgressPlan {
-  return {
-    internet: policy.internet,
-    allow: canonical(policy.allowOut, "allow_out"),
-    deny: canonical(policy.denyOut, "deny_out"),
-  };
+  const allow = networks(policy.allowOut, "allow_out");
+  const deny = networks(policy.denyOut, "deny_out");
+  if (!policy.internet) return { allow: [], deny: [EVERY_ADDRESS], open: [] };
+  return { allow: toRanges(allow), deny: toRanges(deny), open: [EVERY_ADDRESS] };
+}
+
+/** True when two policies are written the same. Others may still mean the same. */
+export function samePolicy(a: NetworkPolicy, b: NetworkPolicy): boolean {
+  return a.internet === b.internet && sameList(a.allowOut, b.allowOut) &&
+    sameList(a.denyOut, b.denyOut);
+}
+
+/** The addresses of networks as ranges in ascending order, of which no two touch. */
+export function toRanges(cidrs: readonly Cidr[]): AddressRange[] {
+  const ranges: { first: number; end: number }[] = [];
+  for (const { base, prefix } of reduceCidrs(cidrs)) {
+    const end = base + 2 ** (32 - prefix);
+    const last = ranges.at(-1);
+    if (last?.end === base) last.end = end;
+    else ranges.push({ first: base, end });
+  }
+  return ranges;
 }
 
 /** The address as an unsigned 32-bit number; undefined unless it is four decimal numbers without leading zeros. */
@@ -107,14 +141,18 @@ export function reduceCidrs(cidrs: readonly Cidr[]): Cidr[] {
   return kept;
 }
 
-function canonical(list: readonly string[], name: string): string[] {
+function sameList(a: readonly string[], b: readonly string[]): boolean {
+  return a === b || (a.length === b.length && a.every((text, i) => text === b[i]));
+}
+
+function networks(list: readonly string[], name: string): Cidr[] {
   if (list.length > MAX_POLICY_NETWORKS) {
     throw new WrennError(
       "invalid_request",
       `Too many networks in '${name}': at most ${MAX_POLICY_NETWORKS}`,
     );
   }
-  return reduceCidrs(list.map(parseCidr)).map(formatCidr);
+  return list.map(parseCidr);
 }
 
 function parsePrefix(text: string): number | undefined {

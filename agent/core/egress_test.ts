@@ -2,15 +2,20 @@ import { WrennError } from "@wrenn/common";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import {
+  type AddressRange,
   type Cidr,
   CLOSED_NETWORKS,
+  CLOSED_POLICY,
   contains,
+  type EgressPlan,
   formatCidr,
   MAX_POLICY_NETWORKS,
   parseCidr,
   parseIpv4,
   planEgress,
   reduceCidrs,
+  samePolicy,
+  toRanges,
 } from "./egress.ts";
 import { formatIpv4 } from "./slot_plan.ts";
 
@@ -97,13 +102,89 @@ Deno.test("reduceCidrs() keeps the same addresses and leaves no network inside a
   }));
 });
 
-Deno.test("planEgress() brings both lists into canonical form", () => {
+Deno.test("toRanges() holds the same addresses, in order, and no two ranges touch", () => {
+  fc.assert(fc.property(fc.array(anyCidr, { maxLength: 12 }), anyAddress, (cidrs, other) => {
+    const ranges = toRanges(cidrs);
+    ranges.forEach(({ first, end }, i) => {
+      assert(first < end);
+      assert((ranges[i - 1]?.end ?? -1) < first);
+    });
+    const edges = cidrs.flatMap(({ base, prefix }) => [base - 1, base, base + 2 ** (32 - prefix)]);
+    for (const address of [other, ...edges].filter((a) => a >= 0 && a < 2 ** 32)) {
+      const inRanges = ranges.some(({ first, end }) => first <= address && address < end);
+      assertEquals(inRanges, holds(cidrs, address));
+    }
+  }));
+});
+
+Deno.test("planEgress() gives both lists as ranges, and opens the rest", () => {
   const plan = planEgress({
     internet: true,
     allowOut: ["203.0.113.9/24", "203.0.113.7"],
-    denyOut: ["0.0.0.0/0", "8.8.8.8"],
+    denyOut: ["8.8.8.8", "255.255.255.254/31"],
   });
-  assertEquals(plan, { internet: true, allow: ["203.0.113.0/24"], deny: ["0.0.0.0/0"] });
+  assertEquals(plan, {
+    allow: [{ first: 0xcb007100, end: 0xcb007200 }],
+    deny: [{ first: 0x08080808, end: 0x08080809 }, { first: 0xfffffffe, end: 2 ** 32 }],
+    open: [{ first: 0, end: 2 ** 32 }],
+  });
+});
+
+Deno.test("planEgress() without internet denies everything, and checks the lists all the same", () => {
+  const plan = (allowOut: string[]) => planEgress({ internet: false, allowOut, denyOut: [] });
+  const everything = [{ first: 0, end: 2 ** 32 }];
+  assertEquals(plan(["0.0.0.0/0"]), { allow: [], deny: everything, open: [] });
+  assertEquals(planEgress(CLOSED_POLICY), plan([]));
+  assertThrows(() => plan(["nonsense"]), WrennError);
+});
+
+Deno.test("A mixture of two plans opens nothing that both close", () => {
+  const text = anyCidr.map(formatCidr);
+  const policy = fc.record({
+    internet: fc.boolean(),
+    allowOut: fc.array(text, { maxLength: 3 }),
+    denyOut: fc.array(text, { maxLength: 3 }),
+  });
+  const inside = (ranges: readonly AddressRange[], address: number): boolean =>
+    ranges.some(({ first, end }) => first <= address && address < end);
+  const isOpen = ({ allow, deny, open }: EgressPlan, address: number): boolean =>
+    inside(allow, address) || (!inside(deny, address) && inside(open, address));
+  const side = fc.constantFrom(0 as const, 1 as const);
+  fc.assert(
+    fc.property(policy, policy, anyAddress, side, side, side, (a, b, other, allow, deny, open) => {
+      const plans = [planEgress(a), planEgress(b)] as const;
+      const mixture = {
+        allow: plans[allow].allow,
+        deny: plans[deny].deny,
+        open: plans[open].open,
+      };
+      const edges = plans.flatMap((plan) =>
+        [...plan.allow, ...plan.deny].map(({ first }) => first)
+      );
+      for (const address of [other, ...edges]) {
+        if (isOpen(mixture, address)) assert(plans.some((plan) => isOpen(plan, address)));
+      }
+      for (const [i, { internet, allowOut, denyOut }] of [a, b].entries()) {
+        const expected = internet &&
+          (holds(allowOut.map(parseCidr), other) || !holds(denyOut.map(parseCidr), other));
+        assertEquals(isOpen(plans[i] ?? mixture, other), expected);
+      }
+    }),
+    { numRuns: 1000 },
+  );
+});
+
+Deno.test("samePolicy() is true for equal texts and for nothing else", () => {
+  const text = fc.constantFrom("1.2.3.4", "1.2.3.4/32", "5.6.7.8");
+  const policy = fc.record({
+    internet: fc.boolean(),
+    allowOut: fc.array(text, { maxLength: 2 }),
+    denyOut: fc.array(text, { maxLength: 2 }),
+  });
+  fc.assert(fc.property(policy, policy, (a, b) => {
+    assert(samePolicy(a, structuredClone(a)));
+    assertEquals(samePolicy(a, b), JSON.stringify(a) === JSON.stringify(b));
+  }));
 });
 
 Deno.test("planEgress() bounds the number of networks", () => {

@@ -2,7 +2,8 @@
  * The command line of a QEMU `microvm`: a pure function of the machine asked for and of what the host is.
  * The choices and their figures are in `docs/decisions/003-qemu-microvm.md`.
  */
-import type { BootSpec } from "../vmm/driver.ts";
+import type { BlockDevice } from "../rootfs/store.ts";
+import type { BootSpec, MachineSpec, RestoreSpec } from "../vmm/driver.ts";
 
 /** What runs the guest's instructions. */
 export type Accelerator = "kvm" | "tcg";
@@ -37,9 +38,19 @@ export interface RunFiles {
   readonly log: string;
   /** The end of the guest's console, written when the VM ends by itself. */
   readonly console: string;
-  /** Empty folder that QEMU takes as its root. */
-  readonly jail: string;
 }
+
+/** The CPU that a guest sees under each accelerator. */
+export const CPU_MODELS: Readonly<Record<Accelerator, string>> = {
+  tcg: "Nehalem,-spec-ctrl,+arat",
+  kvm: "host",
+};
+/** Node name of a disk's first top layer. */
+export const DISK_NODE = "disk";
+/** File in the disk's folder, the process's root, that QEMU writes the device state to. */
+export const STATE_FILE = "vm-state";
+/** Descriptor of the device state that a restored machine reads. */
+export const STATE_FD = 9;
 
 /** Bytes of the guest's console that QEMU keeps in memory. A power of two. */
 export const CONSOLE_BYTES = 65536;
@@ -72,7 +83,6 @@ export function runFiles(runDir: string): RunFiles {
     qmp: `${runDir}/qmp.sock`,
     log: `${runDir}/qemu.log`,
     console: `${runDir}/console.log`,
-    jail: `${runDir}/jail`,
   };
 }
 
@@ -93,10 +103,12 @@ export function runDirOf(argv: readonly string[]): string | undefined {
 
 /**
  * Size of the translation buffer in MiB. A full buffer is thrown away whole: too small a one makes a guest up
- * to twenty times slower. Booting to envd's first answer translates 152 MiB.
+ * to twenty times slower. Booting to envd's first answer translates 152 MiB; a restored guest that runs shells and
+ * Python 60 MiB.
  */
-export function translationBufferMb(memoryMb: number): number {
-  return Math.min(512, Math.max(192, 64 * Math.ceil(memoryMb / 256)));
+export function translationBufferMb(memoryMb: number, start: "boot" | "restore"): number {
+  const least = start === "boot" ? 192 : 128;
+  return Math.min(512, Math.max(least, 64 * Math.ceil(memoryMb / 256)));
 }
 
 /**
@@ -108,6 +120,8 @@ export function kernelLine(facts: HostFacts, initArgs: readonly string[]): strin
   const bad = initArgs.find((word) => !KERNEL_WORD.test(word));
   if (bad !== undefined) throw new Error(`Not a kernel parameter: '${bad}'`);
   const words = ["console=ttyS0", "quiet", "panic=-1", "reboot=t", "cryptomgr.notests"];
+  // A huge page that is touched is 2 MiB of private memory in every clone.
+  words.push("transparent_hugepage=never");
   if (facts.accelerator === "tcg") {
     const { tscKhz } = facts;
     words.push(
@@ -118,6 +132,10 @@ export function kernelLine(facts: HostFacts, initArgs: readonly string[]): strin
       "no_timer_check",
       "tsc=reliable",
       "mitigations=off",
+      // An unrolled loop clears a page faster than an emulated `rep stosq`.
+      "clearcpuid=112",
+      "init_on_alloc=0",
+      "wrenn.emulated=1",
     );
     // Before QEMU 8 translated blocks are keyed by virtual address: each random layout is translated again.
     if (facts.version.major < 8) words.push("norandmaps", "nokaslr");
@@ -125,21 +143,38 @@ export function kernelLine(facts: HostFacts, initArgs: readonly string[]): strin
   return [...words, ...initArgs].join(" ");
 }
 
+/** Where a machine's memory lies. */
+export type MemoryBacking =
+  | { readonly kind: "anonymous" }
+  /** `shared`: the machine writes to the file. Else it maps it privately. */
+  | { readonly kind: "file"; readonly path: string; readonly shared: boolean };
+
 /** Arguments of a machine without disk and network. */
-export function machineArgs(facts: HostFacts, shape: MachineShape): string[] {
+export function machineArgs(
+  facts: HostFacts,
+  shape: MachineShape,
+  memory: MemoryBacking = { kind: "anonymous" },
+  start: "boot" | "restore" = "boot",
+): string[] {
   const tcg = facts.accelerator === "tcg";
+  const buffer = translationBufferMb(shape.memoryMb, start);
   return [
     ["-M", `microvm,acpi=on,pit=off,memory-backend=ram`],
-    ["-accel", tcg ? `tcg,tb-size=${translationBufferMb(shape.memoryMb)}` : "kvm"],
-    ["-cpu", tcg ? "Nehalem,-spec-ctrl,+arat" : "host"],
+    ["-accel", tcg ? `tcg,tb-size=${buffer}` : "kvm"],
+    ["-cpu", CPU_MODELS[facts.accelerator]],
     ["-smp", String(shape.vcpus)],
     ["-m", `${shape.memoryMb}M`],
-    // An object of this name, whatever its kind, keeps the machine's shape for a later snapshot.
-    ["-object", `memory-backend-ram,id=ram,size=${shape.memoryMb}M,merge=off,dump=off`],
+    // The object's name is part of the machine's shape, whatever its kind.
+    ["-object", `${memoryObject(memory)},id=ram,size=${shape.memoryMb}M,merge=off,dump=off`],
     ["-nodefaults"],
     ["-no-user-config"],
     ["-display", "none"],
   ].flat();
+}
+
+function memoryObject(memory: MemoryBacking): string {
+  if (memory.kind === "anonymous") return "memory-backend-ram";
+  return `memory-backend-file,mem-path=${memory.path},share=${memory.shared ? "on" : "off"}`;
 }
 
 /** Root folder and identity that QEMU takes after it has opened its files. */
@@ -156,50 +191,86 @@ export function sandboxArgs(): string[] {
 }
 
 /**
- * All arguments of a virtual machine.
+ * All arguments of a machine that boots.
  *
  * @throws {Error} When something in the request cannot stand in a command line.
  */
-export function qemuArgs(facts: HostFacts, spec: BootSpec): string[] {
-  check(spec);
-  const { slot, disk } = spec;
-  const file = {
-    driver: disk.format,
-    "node-name": "disk",
-    discard: "unmap",
-    file: { driver: "file", filename: disk.path, aio: "threads", discard: "unmap" },
-  };
+export function bootArgs(facts: HostFacts, spec: BootSpec): string[] {
+  check(spec, spec.memoryFile);
+  const memory = { kind: "file", path: spec.memoryFile, shared: true } as const;
   return [
-    ["-name", `guest=${spec.sandboxId}.${spec.vmId},debug-threads=on`],
-    machineArgs(facts, spec),
-    // The guest's end stops the machine, so that its console can be read before the process goes.
-    ["-action", "reboot=shutdown,shutdown=pause"],
+    machineArgs(facts, spec, memory, "boot"),
     ["-kernel", spec.kernel],
     ["-initrd", spec.initrd],
     ["-append", kernelLine(facts, spec.initArgs)],
+    deviceArgs(facts, spec),
+  ].flat();
+}
+
+/**
+ * All arguments of a machine that is restored: it waits for its state and then stands still. Its kernel is in its
+ * memory already.
+ *
+ * @throws {Error} When something in the request cannot stand in a command line.
+ */
+export function restoreArgs(facts: HostFacts, spec: RestoreSpec): string[] {
+  check(spec, spec.memoryBase);
+  const memory = { kind: "file", path: spec.memoryBase, shared: false } as const;
+  return [
+    machineArgs(facts, spec, memory, "restore"),
+    ["-S", "-incoming", "defer"],
+    // The state has devices alone, without the section that describes the machine.
+    ["-global", "migration.send-configuration=off"],
+    deviceArgs(facts, spec),
+  ].flat();
+}
+
+/** A layer as QEMU opens it. */
+export function layerNode(
+  nodeName: string,
+  disk: BlockDevice,
+  filename: string,
+): Record<string, unknown> {
+  return {
+    driver: disk.format,
+    "node-name": nodeName,
+    discard: "unmap",
+    // One machine writes to a layer: the agent sees to it. QEMU's lock on a layer outlives the switch to another one.
+    file: { driver: "file", filename, aio: "threads", discard: "unmap", locking: "off" },
+  };
+}
+
+function deviceArgs(facts: HostFacts, spec: MachineSpec): string[] {
+  const { slot, disk } = spec;
+  return [
+    ["-name", `guest=${spec.vmId},debug-threads=on`],
+    // The guest's end stops the machine, so that its console can be read before the process goes.
+    ["-action", "reboot=shutdown,shutdown=pause"],
     // A guest can write to its console for ever: kept in memory, the oldest bytes give way.
     ["-chardev", `ringbuf,id=${CONSOLE_DEVICE},size=${CONSOLE_BYTES}`],
     ["-serial", `chardev:${CONSOLE_DEVICE}`],
     ["-chardev", qmpArgument(spec.runDir)],
     ["-mon", "chardev=qmp,mode=control"],
-    ["-blockdev", JSON.stringify(file)],
+    ["-blockdev", JSON.stringify(layerNode(DISK_NODE, disk, disk.path))],
     // Errors go to the guest: a full host must not stop its vCPUs.
-    ["-device", "virtio-blk-device,drive=disk,werror=report,rerror=report"],
+    ["-device", `virtio-blk-device,drive=${DISK_NODE},werror=report,rerror=report`],
     ["-netdev", `tap,id=net,ifname=${slot.tap},script=no,downscript=no`],
     ["-device", `virtio-net-device,netdev=net,mac=${slot.guestMac}`],
     ["-device", "virtio-rng-device"],
     sandboxArgs(),
-    dropArgs(facts.version, runFiles(spec.runDir).jail, spec.uid),
+    dropArgs(facts.version, disk.folder, spec.uid),
   ].flat();
 }
 
-function check(spec: BootSpec): void {
-  const { runDir, vcpus, memoryMb, uid, slot } = spec;
+function check(spec: MachineSpec, memoryFile: string): void {
+  const { runDir, vcpus, memoryMb, uid, slot, disk } = spec;
   if (!PLAIN_PATH.test(runDir)) throw new Error(`Not a run folder: '${runDir}'`);
+  if (!PLAIN_PATH.test(disk.folder)) throw new Error(`Not a disk's folder: '${disk.folder}'`);
+  if (!PLAIN_PATH.test(memoryFile)) throw new Error(`Not a memory file: '${memoryFile}'`);
   if (runFiles(runDir).qmp.length > MAX_SOCKET_PATH) {
     throw new Error(`The run folder's path is too long for a socket: '${runDir}'`);
   }
-  for (const name of [spec.sandboxId, spec.vmId, slot.tap, slot.namespace]) {
+  for (const name of [spec.vmId, slot.tap, slot.namespace]) {
     if (!PLAIN_NAME.test(name)) throw new Error(`Not a plain name: '${name}'`);
   }
   if (!/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(slot.guestMac)) {

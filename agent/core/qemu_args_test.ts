@@ -1,13 +1,14 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import type { BootSpec } from "../vmm/driver.ts";
+import type { BootSpec, RestoreSpec } from "../vmm/driver.ts";
 import {
+  bootArgs,
   dropArgs,
   type HostFacts,
   kernelLine,
   parseQemuVersion,
-  qemuArgs,
   qmpArgument,
+  restoreArgs,
   runDirOf,
   translationBufferMb,
 } from "./qemu_args.ts";
@@ -20,10 +21,15 @@ const tcg: HostFacts = {
 const kvm: HostFacts = { ...tcg, accelerator: "kvm" };
 const spec: BootSpec = {
   vmId: "0123456789abcdef",
-  sandboxId: "sb-00000001",
   vcpus: 2,
   memoryMb: 512,
-  disk: { path: "/data/sandboxes/sb-00000001/disk, one.qcow2", format: "qcow2", sizeMb: 1024 },
+  disk: {
+    path: "/data/sandboxes/sb-00000001/disk, one.qcow2",
+    format: "qcow2",
+    sizeMb: 1024,
+    folder: "/data/sandboxes/sb-00000001",
+    layers: ["base.ext4", "disk, one.qcow2"],
+  },
   slot: {
     index: 7,
     namespace: "ns-7",
@@ -39,8 +45,14 @@ const spec: BootSpec = {
   kernel: "/data/kernels/vmlinux",
   initrd: "/data/kernels/initrd.img",
   initArgs: ["wrenn.hostname=sb-00000001"],
-  runDir: "/run/wrenn/sb-00000001",
+  runDir: "/run/wrenn/0123456789abcdef",
   uid: 300007,
+  memoryFile: "/data/sandboxes/sb-00000001/memory-a.base",
+};
+const back: RestoreSpec = {
+  ...spec,
+  memoryBase: "/data/sandboxes/sb-00000001/memory-a.base",
+  state: "/data/snapshots/snap-0123456789abcdef/state",
 };
 
 function value(args: readonly string[], flag: string): string | undefined {
@@ -53,15 +65,15 @@ Deno.test("parseQemuVersion() reads a distribution's version line", () => {
   assertThrows(() => parseQemuVersion("bash: not found"), Error, "Cannot find a QEMU version");
 });
 
-Deno.test("qemuArgs() emulates a CPU with the host's counter under TCG", () => {
-  const args = qemuArgs(tcg, spec);
+Deno.test("bootArgs() emulates a CPU with the host's counter under TCG", () => {
+  const args = bootArgs(tcg, spec);
   assertEquals(value(args, "-cpu"), "Nehalem,-spec-ctrl,+arat");
   assert(value(args, "-append")?.includes("tsc_early_khz=2600000 lpj=10400000"));
   assert(value(args, "-append")?.endsWith(" wrenn.hostname=sb-00000001"));
 });
 
-Deno.test("qemuArgs() gives the host's CPU and no emulation parameters under KVM", () => {
-  const args = qemuArgs(kvm, spec);
+Deno.test("bootArgs() gives the host's CPU and no emulation parameters under KVM", () => {
+  const args = bootArgs(kvm, spec);
   assertEquals(value(args, "-cpu"), "host");
   assertEquals(value(args, "-accel"), "kvm");
   for (const word of ["tsc", "lpj", "norandmaps", "nokaslr", "mitigations"]) {
@@ -81,16 +93,16 @@ Deno.test("kernelLine() refuses words that would become two", () => {
   }
 });
 
-Deno.test("qemuArgs() keeps a disk path with commas and spaces whole", () => {
-  const block = JSON.parse(value(qemuArgs(tcg, spec), "-blockdev") ?? "");
+Deno.test("bootArgs() keeps a disk path with commas and spaces whole", () => {
+  const block = JSON.parse(value(bootArgs(tcg, spec), "-blockdev") ?? "");
   assertEquals(block.file.filename, spec.disk.path);
   assertEquals(block.driver, "qcow2");
 });
 
-Deno.test("qemuArgs() jails the process in the way its version knows", () => {
-  const args = qemuArgs(tcg, spec);
+Deno.test("bootArgs() jails the process in the way its version knows", () => {
+  const args = bootArgs(tcg, spec);
   assertEquals(value(args, "-runas"), "300007:300007");
-  assertEquals(value(args, "-chroot"), "/run/wrenn/sb-00000001/jail");
+  assertEquals(value(args, "-chroot"), spec.disk.folder);
   assert(value(args, "-sandbox")?.includes("spawn=deny"));
   assertEquals(dropArgs({ major: 8, minor: 2, micro: 0 }, "/j", 5), [
     "-run-with",
@@ -104,13 +116,15 @@ Deno.test("qemuArgs() jails the process in the way its version knows", () => {
   ]);
 });
 
-Deno.test("qemuArgs() refuses what cannot stand in a command line", () => {
+Deno.test("bootArgs() refuses what cannot stand in a command line", () => {
   const bad: Partial<BootSpec>[] = [
     { runDir: "/run/a,server=off" },
     { runDir: "relative" },
     { runDir: `/${"x".repeat(110)}` },
-    { sandboxId: "sb,process=x" },
     { vmId: "" },
+    { vmId: "a,process=x" },
+    { memoryFile: "/data/a,share=on" },
+    { disk: { ...spec.disk, folder: "/data/a,b" } },
     { vcpus: 0 },
     { vcpus: 1.5 },
     { memoryMb: 1 },
@@ -120,7 +134,7 @@ Deno.test("qemuArgs() refuses what cannot stand in a command line", () => {
     { slot: { ...spec.slot, guestMac: "02:FC:00:00:00:05,x" } },
   ];
   for (const change of bad) {
-    assertThrows(() => qemuArgs(tcg, { ...spec, ...change }), Error);
+    assertThrows(() => bootArgs(tcg, { ...spec, ...change }), Error);
   }
 });
 
@@ -132,7 +146,29 @@ Deno.test("runDirOf() finds the run folder that qmpArgument() wrote, and nothing
   assertEquals(runDirOf([]), undefined);
 });
 
-Deno.test("translationBufferMb() grows with the guest between 192 and 512 MiB", () => {
-  const sizes = [128, 512, 1024, 1100, 4096, 65536].map(translationBufferMb);
-  assertEquals(sizes, [192, 192, 256, 320, 512, 512]);
+Deno.test("bootArgs() puts the memory into its file, restoreArgs() maps it privately", () => {
+  const memory = (args: readonly string[]) => value(args, "-object");
+  assertEquals(
+    memory(bootArgs(tcg, spec)),
+    "memory-backend-file,mem-path=/data/sandboxes/sb-00000001/memory-a.base,share=on," +
+      "id=ram,size=512M,merge=off,dump=off",
+  );
+  assert(memory(restoreArgs(tcg, back))?.includes(",share=off,"));
+});
+
+Deno.test("restoreArgs() waits for the state and stands still, with the devices of a boot", () => {
+  const [boot, restore] = [bootArgs(tcg, spec), restoreArgs(tcg, back)];
+  assert(restore.includes("-S"));
+  assertEquals(value(restore, "-incoming"), "defer");
+  for (const flag of ["-kernel", "-initrd", "-append"]) assert(!restore.includes(flag), flag);
+  const devices = (args: readonly string[]) => args.filter((_, i) => args[i - 1] === "-device");
+  assertEquals(devices(restore), devices(boot));
+  assertThrows(() => restoreArgs(tcg, { ...back, memoryBase: "/a,b" }), Error);
+});
+
+Deno.test("translationBufferMb() grows with the guest; a restored one has no boot to translate", () => {
+  const sizes = [128, 512, 1024, 1100, 4096, 65536];
+  assertEquals(sizes.map((mb) => translationBufferMb(mb, "boot")), [192, 192, 256, 320, 512, 512]);
+  const restored = sizes.map((mb) => translationBufferMb(mb, "restore"));
+  assertEquals(restored, [128, 128, 256, 320, 512, 512]);
 });

@@ -8,8 +8,22 @@ import {
   TRANSITIONS,
 } from "./sandbox_state.ts";
 
-const STATES: SandboxState[] = ["starting", "running", "paused", "stopped", "error"];
-const EVENTS: SandboxEvent[] = ["started", "paused", "resumed", "failed", "destroyed"];
+const STATES: SandboxState[] = [
+  "starting",
+  "running",
+  "paused",
+  "hibernated",
+  "stopped",
+  "error",
+];
+const EVENTS: SandboxEvent[] = [
+  "started",
+  "paused",
+  "hibernated",
+  "resumed",
+  "failed",
+  "destroyed",
+];
 
 Deno.test("next() follows the whole table and nothing else", () => {
   const legal: Record<string, SandboxState> = {
@@ -20,6 +34,10 @@ Deno.test("next() follows the whole table and nothing else", () => {
     "running failed": "error",
     "running destroyed": "stopped",
     "paused resumed": "running",
+    "paused hibernated": "hibernated",
+    "hibernated resumed": "running",
+    "hibernated failed": "error",
+    "hibernated destroyed": "stopped",
     "paused failed": "error",
     "paused destroyed": "stopped",
   };

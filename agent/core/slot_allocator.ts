@@ -36,6 +36,15 @@ export class SlotAllocator {
     return index;
   }
 
+  /** Takes this index; false when it is in use or outside the range. */
+  reserve(index: number): boolean {
+    const { first, last } = this.#range;
+    if (!Number.isInteger(index) || index < first || index > last) return false;
+    if (this.#used.has(index)) return false;
+    this.#used.add(index);
+    return true;
+  }
+
   /** Makes an index free again. */
   give(index: number): void {
     this.#used.delete(index);

@@ -10,9 +10,11 @@ Deno.test("SlotAllocator.take() rotates, so that a released index is not reused 
 });
 
 Deno.test("SlotAllocator behaves like a set of free indexes under any use", () => {
+  const index = fc.integer({ min: 8, max: 19 });
   const step = fc.oneof(
-    fc.constant<number | "take">("take"),
-    fc.integer({ min: 10, max: 17 }),
+    fc.constant<"take">("take"),
+    fc.record({ give: index }),
+    fc.record({ reserve: index }),
   );
   fc.assert(fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
     const slots = new SlotAllocator({ first: 10, last: 17 });
@@ -24,9 +26,13 @@ Deno.test("SlotAllocator behaves like a set of free indexes under any use", () =
         if (index === undefined) continue;
         assert(index >= 10 && index <= 17 && !used.has(index));
         used.add(index);
+      } else if ("reserve" in action) {
+        const { reserve } = action;
+        assertEquals(slots.reserve(reserve), reserve >= 10 && reserve <= 17 && !used.has(reserve));
+        if (reserve >= 10 && reserve <= 17) used.add(reserve);
       } else {
-        slots.give(action);
-        used.delete(action);
+        slots.give(action.give);
+        used.delete(action.give);
       }
       assertEquals(slots.size, used.size);
     }

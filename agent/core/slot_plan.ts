@@ -20,6 +20,10 @@ export const GUEST_PREFIX = 30;
 export const GUEST_MAC = "02:FC:00:00:00:05";
 /** The TAP's MAC, pinned, so that a restored guest's ARP cache holds in every slot. */
 export const TAP_MAC = "02:FC:00:00:00:06";
+/** MAC of the host's end of every veth pair, so that its peer needs no ARP. */
+export const HOST_VETH_MAC = "02:FC:00:00:00:07";
+/** MAC of the namespace's end of every veth pair. */
+export const UPLINK_MAC = "02:FC:00:00:00:08";
 /** Name of the TAP device inside the namespace. */
 export const TAP_NAME = "tap0";
 /** Name of the veth peer inside the namespace. */
