@@ -40,6 +40,18 @@ export interface AgentConfig {
   readonly memoryReserveMb: number;
   /** `WRENN_DISK_RESERVE_MB`: disk space that sandboxes leave free, MiB. */
   readonly diskReserveMb: number;
+  /** `WRENN_GOLDEN_DIR`: where golden snapshots are kept. */
+  readonly goldenDir: string;
+  /** `WRENN_POOL_TEMPLATES`: templates whose warm machines are made before anybody asks. */
+  readonly poolTemplates: readonly string[];
+  /** `WRENN_POOL_MIN`: warm machines of each of them at the default size. */
+  readonly poolMin: number;
+  /** `WRENN_POOL_MAX`: warm machines of one template and size. */
+  readonly poolMax: number;
+  /** `WRENN_READY_SLOTS`: network slots that are kept built. */
+  readonly readySlots: number;
+  /** `WRENN_PAUSED_SEC`: how long a paused sandbox keeps its memory; 0 = until it is resumed. */
+  readonly pausedSec: number;
   /** `WRENN_LOG_LEVEL`: least severe level that is logged. */
   readonly logLevel: "debug" | "info" | "warning" | "error";
 }
@@ -62,6 +74,10 @@ const slotRange = z.string().transform((text, ctx): SlotRange => {
 
 const nameServers = z.string().transform((text) => text.split(",").map((part) => part.trim()))
   .pipe(z.array(ipv4).min(1).max(3, "must name at most three servers"));
+
+const templateNames = z.string().transform((text) =>
+  text.split(",").map((part) => part.trim()).filter((part) => part !== "")
+).pipe(z.array(z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, "must name templates")));
 
 /** Every variable that the agent reads. */
 function schema(cores: number) {
@@ -100,6 +116,18 @@ function schema(cores: number) {
     WRENN_MEMORY_RESERVE_MB: number(0, 1 << 24, 256),
     /** Disk space that sandboxes leave free, MiB. */
     WRENN_DISK_RESERVE_MB: number(0, 1 << 30, 512),
+    /** Golden snapshots, on the same file system as the data; agents of one machine may share them. */
+    WRENN_GOLDEN_DIR: absolutePath.optional(),
+    /** Templates whose warm machines are made before anybody asks; what is not there is left out. */
+    WRENN_POOL_TEMPLATES: templateNames.default(["base"]),
+    /** Warm machines of each of them, 1 vCPU and 512 MiB, as long as there is memory. */
+    WRENN_POOL_MIN: number(0, 1000, 2),
+    /** Warm machines of one template and size, whatever the demand; 0 = no pool. */
+    WRENN_POOL_MAX: number(0, 1000, 20),
+    /** Network slots that are kept built, so that no start waits for one. */
+    WRENN_READY_SLOTS: number(0, 1000, 4),
+    /** Seconds that a paused sandbox keeps its memory before it hibernates; 0 = until it is resumed. */
+    WRENN_PAUSED_SEC: number(0, 0xffffffff, 300),
     /** Least severe level that is logged. */
     WRENN_LOG_LEVEL: z.enum(
       ["debug", "info", "warning", "error"],
@@ -134,6 +162,12 @@ export function loadAgentConfig(
     memoryOvercommit: given.WRENN_MEMORY_OVERCOMMIT_PERCENT / 100,
     memoryReserveMb: given.WRENN_MEMORY_RESERVE_MB,
     diskReserveMb: given.WRENN_DISK_RESERVE_MB,
+    goldenDir: given.WRENN_GOLDEN_DIR ?? `${given.WRENN_DATA_DIR}/golden`,
+    poolTemplates: given.WRENN_POOL_TEMPLATES,
+    poolMin: given.WRENN_POOL_MIN,
+    poolMax: given.WRENN_POOL_MAX,
+    readySlots: given.WRENN_READY_SLOTS,
+    pausedSec: given.WRENN_PAUSED_SEC,
     logLevel: given.WRENN_LOG_LEVEL,
   };
 }

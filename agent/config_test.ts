@@ -21,6 +21,12 @@ Deno.test("loadAgentConfig() has a default for all but the secret", () => {
     memoryOvercommit: 2,
     memoryReserveMb: 256,
     diskReserveMb: 512,
+    goldenDir: "/var/lib/wrenn/golden",
+    poolTemplates: ["base"],
+    poolMin: 2,
+    poolMax: 20,
+    readySlots: 4,
+    pausedSec: 300,
     logLevel: "info",
   });
   assertEquals(loadAgentConfig({ WRENN_AGENT_SECRET: SECRET }, 1).startConcurrency, 2);
@@ -34,12 +40,18 @@ Deno.test("loadAgentConfig() reads what is set", () => {
     WRENN_DNS: "9.9.9.9, 10.0.0.1",
     WRENN_GUEST_TIMEOUT_SEC: "90",
     WRENN_MEMORY_OVERCOMMIT_PERCENT: "150",
+    WRENN_DATA_DIR: "/data",
+    WRENN_POOL_TEMPLATES: "base, minimal",
+    WRENN_POOL_MIN: "0",
   }, 2);
   assertEquals(config.listen, { transport: "unix", path: "/run/a.sock" });
   assertEquals(config.slots, { first: 100, last: 199 });
   assertEquals(config.dns, ["9.9.9.9", "10.0.0.1"]);
   assertEquals(config.guestTimeoutSec, 90);
   assertEquals(config.memoryOvercommit, 1.5);
+  assertEquals(config.goldenDir, "/data/golden");
+  assertEquals(config.poolTemplates, ["base", "minimal"]);
+  assertEquals(config.poolMin, 0);
 });
 
 Deno.test("loadAgentConfig() names each wrong variable", () => {
@@ -58,6 +70,9 @@ Deno.test("loadAgentConfig() names each wrong variable", () => {
     ["WRENN_MAX_SANDBOXES", "0", ""],
     ["WRENN_MAX_SANDBOXES", "1e3", "whole number"],
     ["WRENN_START_CONCURRENCY", "-1", "whole number"],
+    ["WRENN_GOLDEN_DIR", "here", "absolute path"],
+    ["WRENN_POOL_TEMPLATES", "../base", "templates"],
+    ["WRENN_POOL_MAX", "many", "whole number"],
     ["WRENN_LOG_LEVEL", "loud", "'debug'"],
   ];
   for (const [name, value, part] of wrong) {

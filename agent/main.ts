@@ -1,8 +1,8 @@
 /**
  * Host agent: wiring only. Configuration, then what a dead agent left, then the service, then signals.
  *
- * SIGTERM and SIGINT end every sandbox and remove all that the agent made on the host: a sandbox does not outlive
- * its agent, which could not take it over again.
+ * SIGTERM and SIGINT end every sandbox that has a machine and remove all that the agent made on the host;
+ * hibernated ones stay as files. An agent that was killed is survived by its machines: the next one takes them over.
  */
 import { join } from "node:path";
 import {
@@ -20,12 +20,20 @@ import { NetnsSlots } from "./network/netns_slots.ts";
 import { lockRange } from "./network/range_lock.ts";
 import { Qcow2Store } from "./rootfs/qcow2_store.ts";
 import { startServer } from "./rpc/server.ts";
+import { loadHostId, lockDataDir } from "./sandbox/data_dir.ts";
+import { type GoldenKey, GoldenSnapshots } from "./sandbox/golden.ts";
+import { openGoldenStore } from "./sandbox/golden_store.ts";
 import { readHostFigures } from "./sandbox/host_figures.ts";
+import { HostSecret } from "./sandbox/host_secret.ts";
+import type { HostParts } from "./sandbox/machine.ts";
 import { SandboxManager } from "./sandbox/manager.ts";
 import { startReaper } from "./sandbox/reaper.ts";
+import { SandboxRecords } from "./sandbox/records.ts";
+import { recover } from "./sandbox/recover.ts";
 import { StartGate } from "./sandbox/start_gate.ts";
-import { loadHostId, lockDataDir, sweep } from "./sandbox/sweep.ts";
 import { startWaker } from "./sandbox/waker.ts";
+import { WarmPools } from "./sandbox/warm_pool.ts";
+import { SnapshotStore } from "./snapshot/mod.ts";
 import { AGENT_VERSION } from "./version.ts";
 import { QemuDriver } from "./vmm/qemu/driver.ts";
 
@@ -36,6 +44,8 @@ const EXIT_CONFIG = 78;
 const STOP_LIMIT_MS = 60_000;
 /** Calls that do not end with their sandbox are given up after this. */
 const DRAIN_MS = 7_000;
+/** What a create gets that names no size. */
+const DEFAULT_SIZE = { vcpus: 1, memoryMb: 512, diskMb: 0 };
 const GUEST_TIMEOUT_MS = { kvm: 30_000, tcg: 60_000 } as const;
 
 const log = logger("agent");
@@ -64,8 +74,13 @@ async function build(config: AgentConfig, undo: CleanupStack): Promise<void> {
   const kernel = await required(join(dataDir, "kernels", "vmlinux"));
   const initrd = await required(join(dataDir, "kernels", "initrd.img"));
 
-  const rootfs = new Qcow2Store({ dataDir, reserveMb: config.diskReserveMb });
-  const slots = new NetnsSlots({ range: config.slots, run: runCommand });
+  const reserveMb = config.diskReserveMb;
+  const rootfs = new Qcow2Store({ dataDir, reserveMb });
+  const slots = new NetnsSlots({
+    range: config.slots,
+    run: runCommand,
+    ready: config.readySlots,
+  });
   const vmm = await QemuDriver.open({
     dataDir,
     kernel,
@@ -73,26 +88,62 @@ async function build(config: AgentConfig, undo: CleanupStack): Promise<void> {
     accelerator: config.accelerator,
     qemuBin: config.qemuBin,
   });
-  undo.add(() => slots.stop(), "network");
-  await sweep({ vmm, slots, rootfs, runDir });
-
-  const guestTimeoutMs = config.guestTimeoutSec === undefined
-    ? GUEST_TIMEOUT_MS[vmm.accelerator]
-    : config.guestTimeoutSec * 1000;
-  const figures = (): ReturnType<typeof readHostFigures> => readHostFigures(dataDir);
-  const manager = new SandboxManager({
-    parts: {
-      vmm,
-      slots,
-      rootfs,
-      gate: new StartGate(config.startConcurrency),
-      clock: systemClock,
-      connectGuest: (slot) => new Guest(`http://${slot.hostIp}:${ENVD_PORT}`),
-      settings: { kernel, initrd, runDir, dns: config.dns, guestTimeoutMs },
+  const secret = await HostSecret.load(dataDir);
+  const records = new SandboxRecords(dataDir, secret);
+  // A stop has ended every machine and its record before; a start that fails leaves those of the agent before.
+  undo.add(async () => {
+    const left = (await records.list()).flatMap(({ machine }) => machine ? [machine.slot] : []);
+    await slots.stop({ keep: new Set(left) });
+  }, "network");
+  const parts: HostParts = {
+    vmm,
+    slots,
+    rootfs,
+    snapshots: new SnapshotStore({ root: join(dataDir, "snapshots"), reserveMb }),
+    gate: new StartGate(config.startConcurrency),
+    clock: systemClock,
+    secret,
+    connectGuest: (slot) => new Guest(`http://${slot.hostIp}:${ENVD_PORT}`),
+    settings: {
+      kernel,
+      initrd,
+      runDir,
+      dns: config.dns,
+      guestTimeoutMs: config.guestTimeoutSec === undefined
+        ? GUEST_TIMEOUT_MS[vmm.accelerator]
+        : config.guestTimeoutSec * 1000,
+      createdBy: `agent ${AGENT_VERSION} on ${hostId}`,
     },
+  };
+  const goldens = await openGoldenStore({ dir: config.goldenDir, dataDir, reserveMb });
+  undo.add(() => goldens[Symbol.dispose](), "golden snapshots");
+  const golden = new GoldenSnapshots({ parts, store: goldens.store });
+  const figures = (): ReturnType<typeof readHostFigures> => readHostFigures(dataDir);
+  const pools = new WarmPools({
+    parts,
+    golden,
+    min: config.poolMin,
+    max: config.poolMax,
+    keep: config.poolMin === 0 ? [] : await poolKeys(rootfs, config.poolTemplates),
+    reserveMb: config.memoryReserveMb,
+    availableMb: () => figures().memoryAvailableMb,
+    policy: { internet: true, allowOut: [], denyOut: [] },
+  });
+  const manager = new SandboxManager({
+    parts,
+    records,
+    golden,
+    pools,
     limits: config,
     figures,
+    pausedSec: config.pausedSec,
   });
+  await recover({ parts, records, manager });
+  pools.start();
+  undo.add(async () => {
+    await pools.stop();
+    await golden.stop();
+  }, "warm machines");
   const server = await startServer({
     listen: config.listen,
     secret: config.secret,
@@ -115,6 +166,13 @@ async function build(config: AgentConfig, undo: CleanupStack): Promise<void> {
     await Promise.all([manager.stop(), server.stop(DRAIN_MS)]);
   }, "sandboxes and service");
   log.info("Agent is ready", { hostId, vmm: vmm.version, accelerator: vmm.accelerator });
+}
+
+/** The default size of every template that is there. */
+async function poolKeys(rootfs: Qcow2Store, templates: readonly string[]): Promise<GoldenKey[]> {
+  const there = (await rootfs.templates()).map(({ template }) => template);
+  return templates.filter((name) => there.includes(name))
+    .map((template) => ({ template, ...DEFAULT_SIZE }));
 }
 
 async function required(path: string): Promise<string> {

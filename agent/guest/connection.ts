@@ -8,7 +8,6 @@ import { abortableFetch, type WrennError } from "@wrenn/common";
 
 /** Largest message a guest may send, bytes: a long directory listing fits, a flood does not. */
 const READ_MAX_BYTES = 32 * 1024 * 1024;
-const IDLE_TIMEOUT_MS = 60_000;
 
 /**
  * A pool of its own per VM, closed with it, so that no byte of one VM can reach another through a pooled
@@ -28,7 +27,7 @@ export class GuestConnection {
   /** @param baseUrl `http://address:port` of the guest agent. */
   constructor(baseUrl: string) {
     this.baseUrl = baseUrl;
-    this.#http = Deno.createHttpClient({ http2: false, poolIdleTimeout: IDLE_TIMEOUT_MS });
+    this.#http = Deno.createHttpClient({ http2: false, poolIdleTimeout: false });
     const authorize: Interceptor = (next) => (request) => {
       request.header.set("x-access-token", this.#token);
       return next(request);

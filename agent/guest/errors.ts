@@ -20,6 +20,7 @@ const GUEST_CODES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "permission_denied",
   "process_not_found",
   "range_not_satisfiable",
+  "sandbox_paused",
   "too_many_requests",
 ]);
 const MAX_MESSAGE = 500;

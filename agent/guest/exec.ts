@@ -1,6 +1,11 @@
-/** A command run to its end, with its output collected. */
+/**
+ * A command run to its end, with its output collected: one request to the guest agent (`POST /exec`, whose format
+ * `envd/routes/exec.ts` describes).
+ */
+import { WrennError } from "@wrenn/common";
+import { z } from "zod";
+import { canceled, fromGuestFetch, fromGuestResponse, unavailable } from "./errors.ts";
 import type { Guest } from "./guest.ts";
-import { canceled } from "./errors.ts";
 import type { ProcessExit } from "./guest_process.ts";
 import type { GuestCommand } from "./processes.ts";
 
@@ -15,6 +20,20 @@ export interface ExecResult extends ProcessExit {
   readonly truncated: boolean;
 }
 
+/** The guest ends a command at its limit; when it does not tell so for this long, the host stops waiting. */
+const TIMEOUT_GRACE_MS = 10_000;
+const KILLED = 137;
+/** What comes before the output. */
+const MAX_HEAD_BYTES = 4096;
+
+const headSchema = z.object({
+  exit_code: z.int().optional(),
+  signal: z.int().optional(),
+  timed_out: z.boolean(),
+  truncated: z.boolean(),
+  stdout_bytes: z.int().min(0),
+});
+
 /** Runs a command without input. When the signal aborts the process is killed. */
 export async function exec(
   guest: Guest,
@@ -22,50 +41,73 @@ export async function exec(
   signal: AbortSignal,
   limit: number = OUTPUT_LIMIT,
 ): Promise<ExecResult> {
-  await using process = await guest.processes.start(command, { stdin: false }, signal);
-  const abandon = (): void => void process[Symbol.asyncDispose]();
-  signal.addEventListener("abort", abandon, { once: true });
-  const stdout = new Chunks();
-  const stderr = new Chunks();
+  const startedAt = performance.now();
+  const timeoutMs = command.timeoutSec * 1000;
+  const overdue = timeoutMs > 0 ? AbortSignal.timeout(timeoutMs + TIMEOUT_GRACE_MS) : undefined;
   try {
-    for await (const output of process.output()) {
-      if (output.kind === "exit") {
-        const truncated = stdout.cut || stderr.cut;
-        return { ...output.exit, stdout: stdout.join(), stderr: stderr.join(), truncated };
-      }
-      const room = limit - stdout.size - stderr.size;
-      (output.kind === "stderr" ? stderr : stdout).add(output.data, room);
-    }
-    throw new Error("Process ended without an exit");
+    const response = await guest.fetch("/exec", {
+      method: "POST",
+      body: JSON.stringify({
+        cmd: command.cmd,
+        args: command.args,
+        cwd: command.cwd,
+        env: command.env,
+        user: command.user,
+        timeout_ms: timeoutMs,
+        output_bytes: limit,
+      }),
+      signal: overdue ? AbortSignal.any([signal, overdue]) : signal,
+    });
+    if (!response.ok) throw await fromGuestResponse(response);
+    const answer = await readAnswer(response, limit);
+    return { ...answer, durationMs: performance.now() - startedAt };
   } catch (error) {
-    throw signal.aborted ? canceled(signal) : error;
-  } finally {
-    signal.removeEventListener("abort", abandon);
+    if (signal.aborted) throw canceled(signal);
+    const durationMs = performance.now() - startedAt;
+    if (overdue?.aborted) {
+      const nothing = new Uint8Array();
+      const lost = { stdout: nothing, stderr: nothing, truncated: true };
+      return { exitCode: KILLED, timedOut: true, durationMs, ...lost };
+    }
+    throw guest.closedBy ?? fromGuestFetch(error, signal);
   }
 }
 
-/** Bytes in the order they came, up to a limit. */
-class Chunks {
-  size: number = 0;
-  cut: boolean = false;
-  readonly #chunks: Uint8Array[] = [];
-
-  add(data: Uint8Array, room: number): void {
-    if (data.length > room) this.cut = true;
-    if (room <= 0) return;
-    // A copy: a view would keep the whole network buffer alive.
-    const kept = data.slice(0, room);
-    this.#chunks.push(kept);
-    this.size += kept.length;
+/** Reads an answer that may be a hostile guest's. @throws {WrennError} `guest_unavailable` */
+async function readAnswer(
+  response: Response,
+  limit: number,
+): Promise<Omit<ExecResult, "durationMs">> {
+  const most = 4 + MAX_HEAD_BYTES + limit;
+  const bytes = await readAtMost(response, most);
+  const headBytes = bytes.length < 4
+    ? Infinity
+    : new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
+  if (headBytes > MAX_HEAD_BYTES || 4 + headBytes > bytes.length) {
+    throw unavailable(new Error("Answer without a head"));
   }
+  const head = parseHead(bytes.subarray(4, 4 + headBytes));
+  const output = bytes.subarray(4 + headBytes);
+  return {
+    exitCode: head.exit_code ?? 128 + (head.signal ?? 127),
+    timedOut: head.timed_out,
+    truncated: head.truncated,
+    stdout: output.subarray(0, head.stdout_bytes),
+    stderr: output.subarray(head.stdout_bytes),
+  };
+}
 
-  join(): Uint8Array<ArrayBuffer> {
-    const all = new Uint8Array(this.size);
-    let at = 0;
-    for (const chunk of this.#chunks) {
-      all.set(chunk, at);
-      at += chunk.length;
-    }
-    return all;
+function parseHead(bytes: Uint8Array): z.infer<typeof headSchema> {
+  try {
+    return headSchema.parse(JSON.parse(new TextDecoder().decode(bytes)));
+  } catch (cause) {
+    throw unavailable(cause);
   }
+}
+
+async function readAtMost(response: Response, most: number): Promise<Uint8Array<ArrayBuffer>> {
+  const told = Number(response.headers.get("content-length") ?? NaN);
+  if (told <= most) return new Uint8Array(await response.arrayBuffer());
+  await response.body?.cancel();
+  throw unavailable(new WrennError("payload_too_large", `Answer of ${told} bytes`));
 }

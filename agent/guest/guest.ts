@@ -1,5 +1,6 @@
 /** The guest agent of one VM: everything the host asks of it. */
 import { delay, hasCode, type WrennError } from "@wrenn/common";
+import { z } from "zod";
 import { GuestConnection } from "./connection.ts";
 import { fromGuestFetch, fromGuestResponse, unavailable } from "./errors.ts";
 import { GuestFiles } from "./files.ts";
@@ -10,12 +11,59 @@ import { GuestProcesses } from "./processes.ts";
 export interface GuestIdentity {
   /** 32 random bytes as hex; the guest answers nobody who does not show it. */
   readonly token: string;
-  /** Environment of every process. */
-  readonly env: Readonly<Record<string, string>>;
+  /** Environment of every process; absent leaves what the guest has. */
+  readonly env?: Readonly<Record<string, string>>;
   readonly hostname: string;
   /** User of requests that name none. */
   readonly defaultUser: string;
+  /** 32 hex digits (machine-id(5)). */
+  readonly machineId?: string;
+  /** UUID that the guest shows as its boot id. */
+  readonly bootId?: string;
 }
+
+/** How a guest gets its identity. */
+export interface InitOptions {
+  /** Wall-clock milliseconds. */
+  readonly now: () => number;
+  /** Token that the guest was given before; it is dead afterwards. */
+  readonly previousToken?: string;
+  /** The guest is a copy: its connections end and its hooks run. */
+  readonly fork?: boolean;
+  /** Ask what was done. */
+  readonly report?: boolean;
+}
+
+/** What a guest did when it got its identity. */
+export interface GuestReport {
+  readonly entropyReseeded: boolean;
+  readonly clockSet: boolean;
+  readonly hostname: string;
+  readonly machineId: string;
+  readonly connectionsDropped: number;
+  readonly hooks: readonly {
+    readonly name: string;
+    readonly exitCode: number;
+    readonly timedOut: boolean;
+  }[];
+}
+
+const reportSchema = z.object({
+  entropy_reseeded: z.boolean(),
+  clock_set: z.boolean(),
+  hostname: z.string(),
+  machine_id: z.string(),
+  connections_dropped: z.int(),
+  hooks: z.array(z.object({ name: z.string(), exit_code: z.int(), timed_out: z.boolean() })),
+}).transform((r): GuestReport => ({
+  entropyReseeded: r.entropy_reseeded,
+  clockSet: r.clock_set,
+  hostname: r.hostname,
+  machineId: r.machine_id,
+  connectionsDropped: r.connections_dropped,
+  hooks: r.hooks.map((h) => ({ name: h.name, exitCode: h.exit_code, timedOut: h.timed_out })),
+}));
+const quiesceSchema = z.object({ frozen: z.int(), synced: z.boolean() });
 
 /** Random bytes that the guest's kernel mixes into its pool. */
 const ENTROPY_BYTES = 64;
@@ -24,7 +72,8 @@ const POLL_MAX_MS = 100;
 /** How long one TCP connect may take: until the guest's network is up, packets are lost. */
 const CONNECT_LIMIT_MS = 250;
 const HEALTH_LIMIT_MS = 5_000;
-const INIT_LIMIT_MS = 15_000;
+const INIT_LIMIT_MS = 60_000;
+const RESTORED_POLL_MS = 3;
 
 /** Client of one VM's guest agent. */
 export class Guest {
@@ -35,7 +84,6 @@ export class Guest {
   /** Directories and entries. */
   readonly tree: GuestTree;
   readonly #connection: GuestConnection;
-  #identity: GuestIdentity | undefined;
 
   /** @param baseUrl `http://address:port` of the guest agent. */
   constructor(baseUrl: string) {
@@ -60,30 +108,77 @@ export class Guest {
   }
 
   /**
-   * Gives the guest its identity and its clock. `now` is wall-clock milliseconds.
+   * Waits until a restored guest answers. Its network is there at once: one connection, tried again every few
+   * milliseconds.
+   *
+   * @throws The signal's reason.
+   */
+  async untilRestored(signal: AbortSignal): Promise<void> {
+    while (!(await this.#healthy(signal))) {
+      signal.throwIfAborted();
+      await delay(RESTORED_POLL_MS, signal);
+    }
+  }
+
+  /**
+   * Gives the guest its identity and its clock; its processes, if they were frozen, go on.
+   *
+   * @returns What was done, when asked.
+   * @throws {WrennError} `guest_unavailable`
+   */
+  async init(
+    identity: GuestIdentity,
+    options: InitOptions,
+    signal: AbortSignal,
+  ): Promise<GuestReport | undefined> {
+    const { now, previousToken, fork = false, report = false } = options;
+    this.#connection.authorize(previousToken ?? identity.token);
+    const response = await this.#post("/init", {
+      ...(identity.env === undefined ? {} : { envVars: identity.env }),
+      accessToken: identity.token,
+      defaultUser: identity.defaultUser,
+      hostname: identity.hostname,
+      ...(identity.machineId === undefined ? {} : { machineId: identity.machineId }),
+      ...(identity.bootId === undefined ? {} : { bootId: identity.bootId }),
+      ...(fork ? { fork } : {}),
+      ...(report ? { report } : {}),
+      timestamp: new Date(now()).toISOString(),
+      entropy: crypto.getRandomValues(new Uint8Array(ENTROPY_BYTES)).toBase64(),
+    }, AbortSignal.any([signal, AbortSignal.timeout(INIT_LIMIT_MS)]));
+    this.#connection.authorize(identity.token);
+    if (report) return reportSchema.parse(await response.json());
+    await response.body?.cancel();
+    return undefined;
+  }
+
+  /**
+   * Freezes every process that the guest agent has started, until the next `init`.
    *
    * @throws {WrennError} `guest_unavailable`
    */
-  async init(identity: GuestIdentity, now: () => number, signal: AbortSignal): Promise<void> {
-    this.#connection.authorize(identity.token);
-    this.#identity = identity;
-    await this.#postInit(
-      {
-        envVars: identity.env,
-        accessToken: identity.token,
-        defaultUser: identity.defaultUser,
-        hostname: identity.hostname,
-      },
-      now,
-      AbortSignal.any([signal, AbortSignal.timeout(INIT_LIMIT_MS)]),
-    );
+  async quiesce(
+    options: { sync: boolean },
+    signal: AbortSignal,
+  ): Promise<{ frozen: number; synced: boolean }> {
+    const response = await this.#post("/quiesce", options, signal);
+    return quiesceSchema.parse(await response.json());
   }
 
-  /** Sets the guest's clock and stirs its randomness again, after its vCPUs stood still. */
-  async wake(now: () => number, signal: AbortSignal): Promise<void> {
-    const identity = this.#identity;
-    if (identity === undefined) throw new Error("Guest was never given its identity");
-    await this.init(identity, now, signal);
+  /** Makes the guest nobody's: its processes end, token, environment and names are gone. */
+  async seal(signal: AbortSignal): Promise<void> {
+    const response = await this.#post("/seal", {}, signal);
+    await response.body?.cancel();
+    this.#connection.authorize("");
+  }
+
+  /** A plain request to the guest agent, with its token. */
+  fetch(path: string, init: RequestInit & { signal: AbortSignal }): Promise<Response> {
+    return this.#connection.fetch(path, init);
+  }
+
+  /** Why the connection was closed; undefined while it is open. */
+  get closedBy(): WrennError | undefined {
+    return this.#connection.closedBy;
   }
 
   /** Ends every request with `reason` and drops the connections. Idempotent. */
@@ -91,28 +186,24 @@ export class Guest {
     this.#connection.close(reason);
   }
 
-  async #postInit(
+  async #post(
+    path: string,
     body: Record<string, unknown>,
-    now: () => number,
     signal: AbortSignal,
-  ): Promise<void> {
+  ): Promise<Response> {
     let response: Response;
     try {
-      response = await this.#connection.fetch("/init", {
+      response = await this.#connection.fetch(path, {
         method: "POST",
         headers: { "content-type": "application/json" },
-        body: JSON.stringify({
-          ...body,
-          timestamp: new Date(now()).toISOString(),
-          entropy: crypto.getRandomValues(new Uint8Array(ENTROPY_BYTES)).toBase64(),
-        }),
+        body: JSON.stringify(body),
         signal,
       });
     } catch (error) {
       throw this.#connection.closedBy ?? fromGuestFetch(error);
     }
     if (!response.ok) throw unavailable(await fromGuestResponse(response));
-    await response.body?.cancel();
+    return response;
   }
 
   async #accepts(signal: AbortSignal): Promise<boolean> {

@@ -31,24 +31,45 @@ Deno.test("untilHealthy() gives up with its signal", async () => {
   guest.close(ENDED);
 });
 
-Deno.test("init() gives the identity, and wake() gives it again with a new time", async () => {
+Deno.test("init() gives the identity, and again with the token before", async () => {
   await using envd = new FakeEnvd();
   const guest = new Guest(envd.url);
-  await guest.init(IDENTITY, () => 1000, never);
-  await guest.wake(() => 2000, never);
+  await guest.init(IDENTITY, { now: () => 1000 }, never);
+  const next = { ...IDENTITY, token: "another", machineId: "m" };
+  const options = { now: () => 2000, previousToken: IDENTITY.token, fork: true, report: true };
+  const report = await guest.init(next, options, never);
+  assertEquals(report?.machineId, "m");
   assertEquals(envd.inits.map((init) => init.timestamp), [
     "1970-01-01T00:00:01.000Z",
     "1970-01-01T00:00:02.000Z",
   ]);
-  assertEquals(envd.inits[0]?.accessToken, IDENTITY.token);
+  assertEquals(envd.inits.map((init) => init.accessToken), [IDENTITY.token, "another"]);
   assertEquals(envd.inits[0]?.entropy === envd.inits[1]?.entropy, false);
+  const stale = { ...options, previousToken: IDENTITY.token };
+  assertEquals(await codeOf(guest.init(next, stale, never)), "guest_unavailable");
+  guest.close(ENDED);
+});
+
+Deno.test("quiesce() freezes until the next init(), seal() makes the guest nobody's", async () => {
+  await using envd = new FakeEnvd();
+  const guest = new Guest(envd.url);
+  await guest.untilRestored(never);
+  await guest.init(IDENTITY, { now: () => 1000 }, never);
+  assertEquals(await guest.quiesce({ sync: true }, never), { frozen: 0, synced: true });
+  assertEquals(envd.frozen, true);
+  await guest.init(IDENTITY, { now: () => 2000, previousToken: IDENTITY.token }, never);
+  assertEquals(envd.frozen, false);
+  await guest.seal(never);
+  assertEquals(envd.token, undefined);
+  assertEquals(await codeOf(guest.quiesce({ sync: true }, never)), "guest_unavailable");
+  await guest.init(IDENTITY, { now: () => 3000 }, never);
   guest.close(ENDED);
 });
 
 Deno.test("A closed guest ends what is under way and refuses what comes, with the reason", async () => {
   await using envd = new FakeEnvd();
   const guest = new Guest(envd.url);
-  await guest.init(IDENTITY, () => 1000, never);
+  await guest.init(IDENTITY, { now: () => 1000 }, never);
   const command = { cmd: "sleep", args: [], cwd: "", env: {}, user: "", timeoutSec: 0 };
   const process = await guest.processes.start(command, { stdin: false }, never);
   const reading = codeOf((async () => {

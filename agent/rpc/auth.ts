@@ -7,14 +7,22 @@ const PREFIX = "Bearer ";
 
 /** Refuses calls without the secret as `unauthorized`. The time it takes tells nothing of the secret. */
 export function requireSecret(secret: string): Interceptor {
-  const wanted = digest(secret);
+  const check = secretCheck(secret);
   return (next) => async (request) => {
-    const header = request.header.get("authorization") ?? "";
+    await check(request.header);
+    return await next(request);
+  };
+}
+
+/** The same for any request's headers. @throws {WrennError} `unauthorized` */
+export function secretCheck(secret: string): (headers: Headers) => Promise<void> {
+  const wanted = digest(secret);
+  return async (headers) => {
+    const header = headers.get("authorization") ?? "";
     const given = header.startsWith(PREFIX) ? header.slice(PREFIX.length) : "";
     if (!timingSafeEqual(await digest(given), await wanted)) {
       throw new WrennError("unauthorized", "Secret of the host agent is missing or wrong");
     }
-    return await next(request);
   };
 }
 

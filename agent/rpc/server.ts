@@ -1,13 +1,15 @@
 /** The agent's service on a TCP port or a Unix socket. */
 import { AgentService } from "@wrenn/proto/agent";
-import { connectHandler, delay, type ListenAddress, logger } from "@wrenn/common";
+import { connectHandler, delay, type ListenAddress, logger, WrennError } from "@wrenn/common";
 import type { SandboxManager } from "../sandbox/manager.ts";
-import { requireSecret } from "./auth.ts";
+import { METRICS_TYPE, metricsText } from "../metrics.ts";
+import { requireSecret, secretCheck } from "./auth.ts";
 import { execCalls } from "./exec.ts";
 import { fileCalls } from "./files.ts";
 import { hostCalls, type HostDescription } from "./host.ts";
 import { lifecycleCalls } from "./lifecycle.ts";
 import { operation } from "./operation.ts";
+import { snapshotCalls } from "./snapshots.ts";
 
 /** What the server needs. */
 export interface ServerOptions {
@@ -31,22 +33,35 @@ export interface AgentServer {
 /** Largest message a caller may send, bytes: the largest command with room to spare. */
 const READ_MAX_BYTES = 4 * 1024 * 1024;
 
-/** The service and `GET /health` as one handler. */
+/** The service, `GET /health` and, with the secret, `GET /metrics` as one handler. */
 export function agentHandler(
   { secret, manager, host }: Omit<ServerOptions, "listen">,
 ): (request: Request) => Response | Promise<Response> {
   const rpc = connectHandler((router) =>
     router.service(AgentService, {
       ...lifecycleCalls(manager),
+      ...snapshotCalls(manager),
       ...execCalls(manager),
       ...fileCalls(manager),
       ...hostCalls(manager, host),
     }), { interceptors: [operation, requireSecret(secret)], readMaxBytes: READ_MAX_BYTES });
+  const check = secretCheck(secret);
+  const metrics = async (request: Request): Promise<Response> => {
+    try {
+      await check(request.headers);
+    } catch (error) {
+      const { code, message } = WrennError.from(error);
+      return Response.json({ error: { code, message } }, { status: 401 });
+    }
+    const { pools } = await manager.usage();
+    return new Response(await metricsText(pools), { headers: { "content-type": METRICS_TYPE } });
+  };
   return (request) => {
     const answer = rpc(request);
     if (answer !== undefined) return answer;
     const { pathname } = new URL(request.url);
     if (pathname === "/health" && request.method === "GET") return new Response("ok\n");
+    if (pathname === "/metrics" && request.method === "GET") return metrics(request);
     return Response.json(
       { error: { code: "not_found", message: "There is nothing at this path" } },
       { status: 404 },

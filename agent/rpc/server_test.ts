@@ -36,7 +36,7 @@ Deno.test("The socket is open to its owner alone, and a stale one is replaced", 
     cpus: 1,
     memoryMb: 1,
     vmm: fixture.host.vmm(),
-    rootfs: fixture.host.rootfs(),
+    rootfs: fixture.host.disks,
   };
   const options = { secret: "s", manager: fixture.manager, host };
   await assertRejects(
@@ -154,5 +154,27 @@ Deno.test("A client that leaves during a create leaves a sandbox that others fin
   const second = fixture.client.createSandbox(request);
   goOn.resolve();
   assertEquals((await second).sandbox?.status, SandboxStatus.RUNNING);
-  assert(fixture.host.vms.size === 1);
+  assert(fixture.host.machines.size === 1);
+});
+
+Deno.test("GET /metrics tells starts and pools to who has the secret", async () => {
+  await using fixture = await startFixture();
+  using http = Deno.createHttpClient({ proxy: { transport: "unix", path: fixture.socket } });
+  const get = (secret: string): Promise<Response> =>
+    fetch("http://localhost/metrics", {
+      client: http,
+      headers: { authorization: `Bearer ${secret}` },
+    });
+  const stranger = await get("wrong");
+  assertEquals([stranger.status, (await stranger.json()).error.code], [401, "unauthorized"]);
+  const count = async (): Promise<number> => {
+    const answer = await get("a secret of the test");
+    assertEquals(answer.status, 200);
+    const text = await answer.text();
+    const counts = text.matchAll(/^wrenn_sandbox_start_seconds_count\{.*\} (\d+)$/gm);
+    return [...counts].reduce((sum, [, n]) => sum + Number(n), 0);
+  };
+  const before = await count();
+  await fixture.create(1);
+  assertEquals(await count(), before + 1);
 });

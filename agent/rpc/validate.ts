@@ -7,10 +7,17 @@ import type {
   SandboxSpec as WireSpec,
 } from "@wrenn/proto/agent";
 import { OnTimeout } from "@wrenn/proto/agent";
-import { isSandboxId, type SandboxId, WrennError } from "@wrenn/common";
+import {
+  isSandboxId,
+  isSnapshotId,
+  type SandboxId,
+  type SnapshotId,
+  WrennError,
+} from "@wrenn/common";
 import type { GuestCommand, TerminalSize } from "../guest/processes.ts";
 import type { GuestFileRef } from "../guest/files.ts";
 import type { NetworkPolicy } from "../network/slots.ts";
+import type { ForkChild } from "../sandbox/manager.ts";
 import type { SandboxOrder, SandboxSpec } from "../sandbox/types.ts";
 
 const EXECUTION_ID = /^[0-9A-Za-z-]{1,64}$/;
@@ -24,6 +31,7 @@ const MAX_ARG_BYTES = 128 * 1024;
 const MAX_ARGS_BYTES = 1024 * 1024;
 const MAX_USER_BYTES = 256;
 const MAX_CIDRS = 1000;
+const MAX_FORKS = 100;
 /** Fits a timer: 24 days. */
 const MAX_TIMEOUT_SEC = 2_000_000;
 
@@ -47,15 +55,49 @@ export function executionId(text: string, options: { optional: boolean }): strin
   return refuse("execution_id", "must be 1 to 64 letters, digits or dashes");
 }
 
-/** A create request. */
+/** A create request; with a snapshot, template and size come from it. */
 export function sandboxOrder(request: {
   id: string;
   executionId: string;
   spec?: WireSpec | undefined;
+  snapshotId?: string;
 }): SandboxOrder {
   const id = sandboxId(request.id);
   const execution = executionId(request.executionId, { optional: false });
-  return { id, executionId: execution, spec: sandboxSpec(request.spec) };
+  const { spec, snapshotId: from } = request;
+  const whole = from && spec ? { ...spec, template: "snapshot", vcpus: 1, memoryMb: 64 } : spec;
+  return { id, executionId: execution, spec: sandboxSpec(whole) };
+}
+
+const ON_TIMEOUT: Readonly<Partial<Record<OnTimeout, SandboxSpec["onTimeout"]>>> = {
+  [OnTimeout.PAUSE]: "pause",
+  [OnTimeout.HIBERNATE]: "hibernate",
+};
+
+/** A snapshot id. */
+export function snapshotId(text: string, field: string = "id"): SnapshotId {
+  return isSnapshotId(text) ? text : refuse(field, "must be 'snap-' and 16 hex digits");
+}
+
+/** The copies that a fork makes. */
+export function forkChildren(
+  children: readonly { readonly id: string; readonly executionId: string }[],
+): ForkChild[] {
+  if (children.length < 1 || children.length > MAX_FORKS) {
+    refuse("children", `must be 1 to ${MAX_FORKS}`);
+  }
+  const ids = new Set(children.map(({ id }) => id));
+  if (ids.size !== children.length) refuse("children", "must have different ids");
+  return children.map((child) => ({
+    id: sandboxId(child.id, "children.id"),
+    executionId: executionId(child.executionId, { optional: false }),
+  }));
+}
+
+/** A generation's number. */
+export function generationNumber(value: bigint): number {
+  if (value < 1n) refuse("generation", "must be at least 1");
+  return byteCount(value, "generation");
 }
 
 function sandboxSpec(spec: WireSpec | undefined): SandboxSpec {
@@ -67,7 +109,7 @@ function sandboxSpec(spec: WireSpec | undefined): SandboxSpec {
     memoryMb: within(spec.memoryMb, 64, 1 << 20, "spec.memory_mb"),
     diskMb: within(spec.diskMb, 0, 1 << 24, "spec.disk_mb"),
     timeoutSec: within(spec.timeoutSec, 0, 0xffffffff, "spec.timeout_sec"),
-    onTimeout: spec.onTimeout === OnTimeout.PAUSE ? "pause" : "destroy",
+    onTimeout: ON_TIMEOUT[spec.onTimeout] ?? "destroy",
     env: environment(spec.env, "spec.env"),
     network: networkPolicy(spec.network),
   };

@@ -1,47 +1,56 @@
 /**
- * The driver of one sandbox: one queue, one loop, the only writer of its state and the only one that publishes it.
+ * The driver of one sandbox: one queue, one loop, the only writer of its state, the only one that journals it and
+ * publishes it.
  *
  * ```
- *  pause() resume() destroy() expire()   VMM exit
- *        \      |       |      /            |
- *         admission    ...      ------------+---> queue --> loop --> state --> publisher
+ *  pause() hibernate() resume() capture() rollback() destroy() expire()   VMM exit
+ *        \        |        |        |         |          |       /           |
+ *         admission       ...                            --------------------+--> queue --> loop --> record, publisher
  * ```
  *
- * The loop starts the sandbox first; a destroy meanwhile gives that start up. It ends when the state is final.
+ * The loop starts the sandbox first; a destroy meanwhile gives up whatever is under way. It ends when the state is
+ * final.
  */
-import { type Logger, logger, WrennError } from "@wrenn/common";
+import {
+  type Logger,
+  logger,
+  newSnapshotId,
+  type SandboxId,
+  type SnapshotId,
+  WrennError,
+} from "@wrenn/common";
 import { type Admission, admit, type SandboxRequest } from "../core/admission.ts";
-import { idleAction } from "../core/idle.ts";
-import { isFinal, next, type SandboxEvent, type SandboxState } from "../core/sandbox_state.ts";
-import type { Guest } from "../guest/guest.ts";
-import type { ExitInfo, VmStats } from "../vmm/driver.ts";
-import { type HostParts, type StartedSandbox, startSandbox } from "./start.ts";
-import type { EndReason, SandboxInfo, SandboxOrder } from "./types.ts";
-
-type Job =
-  | { readonly kind: "pause" | "resume" | "expire" }
-  | { readonly kind: "destroy"; readonly reason: EndReason }
-  | { readonly kind: "exited"; readonly info: ExitInfo };
-
-interface QueuedJob {
-  readonly job: Job;
-  readonly done: PromiseWithResolvers<void>;
-}
-
-/** A running sandbox in use. While it is held the sandbox is not idle. */
-export interface GuestLease extends Disposable {
-  readonly guest: Guest;
-}
+import type { IdleAction } from "../core/idle.ts";
+import { isFinal, type SandboxEvent } from "../core/sandbox_state.ts";
+import type { GuestReport } from "../guest/guest.ts";
+import type { Snapshot } from "../snapshot/mod.ts";
+import type { VmStats } from "../vmm/driver.ts";
+import { Activity, type GuestLease } from "./activity.ts";
+import { faultPoint } from "./fault_point.ts";
+import { JobQueue } from "./job_queue.ts";
+import { SandboxLife } from "./life.ts";
+import type { HostParts, Machine } from "./machine.ts";
+import type { SandboxRecord, SandboxRecords } from "./records.ts";
+import { Standing } from "./standing.ts";
+import type { Starter } from "./start.ts";
+import type { EndReason, Generation, Restored, SandboxInfo, SandboxOrder } from "./types.ts";
 
 /** What a driver needs. */
 export interface DriverOptions {
   readonly parts: HostParts;
+  readonly records: SandboxRecords;
   readonly order: SandboxOrder;
+  /** How it comes to life; or what a dead agent left of it. */
+  readonly origin:
+    | { readonly kind: "start"; readonly starter: Starter }
+    | { readonly kind: "found"; readonly record: SandboxRecord; readonly machine?: Machine };
+  /** How long a paused sandbox keeps its memory, seconds; 0 = until somebody resumes it. */
+  readonly pausedSec: number;
   /** Gets every change of state. */
   readonly publish: (info: SandboxInfo) => void;
 }
 
-const WAKE_LIMIT_MS = 10_000;
+const TIMED_OUT: EndReason = { code: "timeout", message: "Idle for its timeout" };
 
 /** One sandbox from its start to its end. */
 export class SandboxDriver {
@@ -51,29 +60,31 @@ export class SandboxDriver {
   readonly ended: Promise<void>;
   readonly #options: DriverOptions;
   readonly #log: Logger;
-  readonly #queue: QueuedJob[] = [];
+  readonly #queue = new JobQueue();
   readonly #giveUp = new AbortController();
-  readonly #createdAt: number;
-  #wake: (() => void) | undefined;
-  #state: SandboxState = "starting";
+  readonly #life: SandboxLife;
+  readonly #standing: Standing;
   #stopping: EndReason | undefined;
-  #started: StartedSandbox | undefined;
-  #startedAt: number | undefined;
-  #diskMb: number;
-  #endedAtMs: number | undefined;
-  #reason: EndReason | undefined;
   #failure: WrennError | undefined;
-  #active = 0;
-  #lastActiveMs: number;
-  #lastActiveAt: number;
+  #report: GuestReport | undefined;
+  readonly #activity: Activity;
 
   /** Starts at once. */
   constructor(options: DriverOptions) {
     this.#options = options;
-    this.#log = logger("agent", "sandbox").with({ id: options.order.id });
-    this.#diskMb = options.order.spec.diskMb;
-    this.#createdAt = this.#lastActiveAt = options.parts.clock.now();
-    this.#lastActiveMs = options.parts.clock.monotonic();
+    const { parts, order, origin } = options;
+    this.#log = logger("agent", "sandbox").with({ id: order.id });
+    this.#activity = new Activity(parts.clock);
+    const found = origin.kind === "found" ? origin : undefined;
+    this.#standing = new Standing(parts.clock, found?.record);
+    this.#life = new SandboxLife({
+      ...options,
+      signal: this.#giveUp.signal,
+      createdAt: found?.record.createdAt ?? this.#activity.lastAt,
+      onExit: (machine) => void this.#queue.add("exited", () => this.#exited(machine)),
+      ...(found ? { record: found.record } : {}),
+    });
+    if (found?.machine) this.#life.adopt(found.machine);
     const ready = Promise.withResolvers<void>();
     this.ready = ready.promise;
     // Who creates awaits it; a start that nobody awaits may fail all the same.
@@ -81,19 +92,26 @@ export class SandboxDriver {
     this.ended = Promise.resolve().then(() => this.#run(ready));
   }
 
+  /** Its public id. */
+  get id(): SandboxId {
+    return this.#options.order.id;
+  }
+
   /** The sandbox at this moment. */
   get info(): SandboxInfo {
     const { order } = this.#options;
+    const life = this.#life;
     return {
       id: order.id,
       executionId: order.executionId,
-      state: this.#state,
-      spec: { ...order.spec, diskMb: this.#diskMb },
-      hostIp: this.#started?.slot.hostIp ?? "",
-      createdAt: this.#createdAt,
-      startedAt: this.#startedAt,
-      lastActiveAt: this.#active > 0 ? this.#options.parts.clock.now() : this.#lastActiveAt,
-      reason: this.#reason,
+      state: this.#standing.state,
+      spec: { ...order.spec, diskMb: life.diskMb },
+      hostIp: life.machine?.slot.hostIp ?? "",
+      createdAt: life.createdAt,
+      startedAt: life.startedAt,
+      lastActiveAt: this.#activity.lastAt,
+      reason: this.#standing.reason,
+      generation: life.newest?.generation ?? 0,
     };
   }
 
@@ -102,29 +120,89 @@ export class SandboxDriver {
     return this.#failure;
   }
 
+  /** What was done to it when it came as a copy of another one. */
+  get forkReport(): GuestReport | undefined {
+    return this.#report;
+  }
+
+  /** Milliseconds that the steps of its start took. */
+  get startTiming(): Readonly<Record<string, number>> {
+    return this.#life.timing;
+  }
+
+  /** Its generations on disk, newest first. */
+  get generations(): readonly Generation[] {
+    return this.#life.generations.toReversed();
+  }
+
   /** Monotonic time of the end, milliseconds; undefined before it. */
   get endedAtMs(): number | undefined {
-    return this.#endedAtMs;
+    return this.#standing.endedAtMs;
+  }
+
+  /** Monotonic time since which it is paused, milliseconds. */
+  get pausedSinceMs(): number | undefined {
+    return this.#standing.pausedSinceMs;
   }
 
   /** Decides about a request in the present state. */
   admit(request: SandboxRequest): Admission {
     return admit(request, {
-      state: this.#state,
+      state: this.#standing.state,
       executionId: this.#options.order.executionId,
       stopping: this.#stopping !== undefined,
     });
   }
 
-  /** Stops the vCPUs. Idempotent. @throws {WrennError} `sandbox_not_running` */
+  /** Freezes the guest and stops the vCPUs. Idempotent. @throws {WrennError} `sandbox_not_running` */
   async pause(): Promise<void> {
-    if (this.#permits({ kind: "pause" })) await this.#enqueue({ kind: "pause" });
+    await this.#request("pause", () => this.#pause());
   }
 
-  /** Lets the vCPUs run. Idempotent. Counts as activity. @throws {WrennError} `sandbox_not_running` */
-  async resume(): Promise<void> {
-    if (this.#permits({ kind: "resume" })) await this.#enqueue({ kind: "resume" });
-    this.#touch();
+  /**
+   * Memory and disk go to files, the machine ends. Idempotent.
+   *
+   * @throws {WrennError} `sandbox_not_running`, `no_space`
+   */
+  async hibernate(): Promise<void> {
+    await this.#request("hibernate", () => this.#hibernate());
+  }
+
+  /** Lets it run again. Idempotent. Counts as activity. @throws {WrennError} As {@linkcode pause} and `wakeFrom()`. */
+  async resume(): Promise<Restored> {
+    let restored: Restored = { from: "running", generation: this.info.generation, reason: "" };
+    await this.#request("resume", async () => {
+      restored = await this.#resume();
+    });
+    this.#activity.touch();
+    return restored;
+  }
+
+  /**
+   * Keeps this moment as a snapshot; the sandbox goes on as it was.
+   *
+   * @throws {WrennError} `sandbox_paused` when it is hibernated, `sandbox_not_running`, `no_space`
+   */
+  async capture(id: SnapshotId, kind: "named" | "fork"): Promise<Snapshot> {
+    let snapshot: Snapshot | undefined;
+    await this.#request("capture", async () => {
+      snapshot = await this.#life.capture(id, kind, this.#standing.state === "running");
+    });
+    if (!snapshot) throw new Error("A capture gave no snapshot");
+    return snapshot;
+  }
+
+  /** Goes back to a generation and runs from there. @throws {WrennError} `snapshot_not_found` and as {@linkcode resume} */
+  async rollback(generation: number): Promise<Restored> {
+    let restored: Restored | undefined;
+    await this.#request("rollback", async () => {
+      restored = await this.#life.rollback(generation);
+      this.#activity.touch();
+      if (this.#standing.state === "running") this.#save();
+      else this.#move("resumed");
+    });
+    if (!restored) throw new Error("A rollback gave no answer");
+    return restored;
   }
 
   /**
@@ -136,8 +214,8 @@ export class SandboxDriver {
   async destroy(executionId: string, reason: EndReason): Promise<void> {
     if (this.#permits({ kind: "destroy", executionId })) {
       this.#stopping = reason;
-      this.#giveUp.abort(new WrennError("canceled", "Sandbox was destroyed while it started"));
-      void this.#enqueue({ kind: "destroy", reason });
+      this.#giveUp.abort(new WrennError("canceled", "Sandbox was destroyed meanwhile"));
+      void this.#queue.add("destroy", () => this.#end("destroyed", reason));
     }
     await this.ended;
   }
@@ -145,111 +223,81 @@ export class SandboxDriver {
   /** Moves the idle deadline. @throws {WrennError} `sandbox_not_running`, `sandbox_paused` */
   ping(): void {
     this.#permits({ kind: "ping" });
-    this.#touch();
+    this.#activity.touch();
   }
 
   /** Takes the guest for one operation. @throws {WrennError} `sandbox_not_running`, `sandbox_paused` */
   use(): GuestLease {
     this.#permits({ kind: "use" });
-    const started = this.#started;
-    if (started === undefined) throw new Error("Running sandbox has no guest");
-    this.#active++;
-    this.#touch();
-    let held = true;
-    return {
-      guest: started.guest,
-      [Symbol.dispose]: () => {
-        if (!held) return;
-        held = false;
-        this.#active--;
-        this.#touch();
-      },
-    };
+    const { machine } = this.#life;
+    if (machine === undefined) throw new Error("Running sandbox has no guest");
+    return this.#activity.use(machine.guest);
   }
 
-  /** Lets the loop look at the idle deadline when it seems to have passed. Cheap otherwise. */
+  /** Lets the loop look at the deadlines when one seems to have passed. Cheap otherwise. */
   expireWhenIdle(nowMs: number): void {
-    if (this.#idleAction(nowMs) !== "none" && !this.#queue.some((q) => q.job.kind === "expire")) {
-      void this.#enqueue({ kind: "expire" });
+    if (this.#idleAction(nowMs) !== "none" && !this.#queue.has("expire")) {
+      void this.#queue.add("expire", () => this.#expire());
     }
+  }
+
+  /** A snapshot of it was deleted: it is no generation any more. */
+  forget(snapshotId: SnapshotId): void {
+    this.#life.forget(snapshotId);
+    this.#save();
   }
 
   /** What the machine uses; undefined when there is none. */
   async stats(): Promise<VmStats | undefined> {
-    return await this.#started?.vm.stats();
+    return await this.#life.machine?.vm.stats();
+  }
+
+  /** Performs a request in its turn, if it still has to be. */
+  async #request(
+    kind: "pause" | "hibernate" | "resume" | "capture" | "rollback",
+    run: () => Promise<void>,
+  ): Promise<void> {
+    if (!this.#permits({ kind })) return;
+    await this.#queue.add(kind, async () => {
+      if (this.#permits({ kind })) await run();
+    });
   }
 
   /** True: perform it. False: it is done already. */
   #permits(request: SandboxRequest): boolean {
     const admission = this.admit(request);
     if (admission.kind === "deny") {
-      throw new WrennError(
-        admission.code,
-        `Sandbox '${this.#options.order.id}' ${admission.reason}`,
-      );
+      throw new WrennError(admission.code, `Sandbox '${this.id}' ${admission.reason}`);
     }
     return admission.kind === "accept";
   }
 
-  #touch(): void {
-    this.#lastActiveAt = this.#options.parts.clock.now();
-    this.#lastActiveMs = this.#options.parts.clock.monotonic();
-  }
-
-  #idleAction(nowMs: number): ReturnType<typeof idleAction> {
-    const { timeoutSec, onTimeout } = this.#options.order.spec;
-    return idleAction({
-      state: this.#state,
-      timeoutSec,
-      onTimeout,
-      activeOperations: this.#active,
-      lastActiveMs: this.#lastActiveMs,
-    }, nowMs);
-  }
-
-  #enqueue(job: Job): Promise<void> {
-    const done = Promise.withResolvers<void>();
-    // The loop logs what fails; some jobs have nobody who waits for them.
-    done.promise.catch(() => {});
-    this.#queue.push({ job, done });
-    this.#wake?.();
-    return done.promise;
+  #idleAction(nowMs: number): IdleAction {
+    const { order, pausedSec } = this.#options;
+    return this.#standing.idleAction(order, this.#activity, pausedSec, nowMs);
   }
 
   async #run(ready: PromiseWithResolvers<void>): Promise<void> {
     await this.#start(ready);
-    while (!isFinal(this.#state)) {
-      const queued = this.#queue.shift();
-      if (queued === undefined) {
-        await new Promise<void>((resolve) => this.#wake = resolve);
-        this.#wake = undefined;
-        continue;
-      }
-      try {
-        await this.#perform(queued.job);
-        queued.done.resolve();
-      } catch (error) {
-        this.#log.warn("Operation failed", { operation: queued.job.kind, error });
-        queued.done.reject(error);
-      }
-    }
-    for (const { done } of this.#queue.splice(0)) {
-      done.reject(new WrennError("sandbox_not_running", "Sandbox has ended"));
-    }
+    await this.#queue.run(
+      () => isFinal(this.#standing.state),
+      (operation, error) => this.#log.warn("Operation failed", { operation, error }),
+      () => new WrennError("sandbox_not_running", "Sandbox has ended"),
+    );
   }
 
   async #start(ready: PromiseWithResolvers<void>): Promise<void> {
-    const { parts, order } = this.#options;
+    const { parts, origin } = this.#options;
     this.#publish();
+    if (origin.kind === "found") return ready.resolve();
     const began = parts.clock.monotonic();
     try {
-      this.#started = await startSandbox(parts, order, this.#giveUp.signal);
-      void this.#started.vm.exited.then((info) => void this.#enqueue({ kind: "exited", info }));
-      this.#startedAt = parts.clock.now();
-      this.#diskMb = this.#started.disk.sizeMb;
-      this.#touch();
+      const { way, report } = await this.#life.start(origin.starter);
+      this.#report = report;
+      this.#activity.touch();
       this.#move("started");
-      this.#log.info("Sandbox started", { ms: Math.round(parts.clock.monotonic() - began) });
+      const ms = Math.round(parts.clock.monotonic() - began);
+      this.#log.info("Sandbox started", { way, ms, ...this.#life.timing });
       ready.resolve();
     } catch (error) {
       const failure = WrennError.from(error);
@@ -263,60 +311,71 @@ export class SandboxDriver {
     }
   }
 
-  async #perform(job: Job): Promise<void> {
-    const started = this.#started;
-    if (started === undefined) throw new Error("Sandbox was never started");
-    switch (job.kind) {
-      case "pause":
-        if (!this.#permits({ kind: "pause" })) return;
-        await started.vm.pause();
-        return this.#move("paused");
-      case "resume":
-        if (!this.#permits({ kind: "resume" })) return;
-        await started.vm.resume();
-        await this.#wakeGuest(started.guest);
-        this.#touch();
-        return this.#move("resumed");
-      case "expire":
-        return await this.#expire(started);
-      case "destroy":
-        return await this.#end(started, "destroyed", job.reason);
-      case "exited":
-        this.#log.error("Machine ended by itself", { ...job.info });
-        return await this.#end(started, "failed", {
-          code: "guest_unavailable",
-          message: "Machine ended by itself",
-        });
+  async #pause(reason?: EndReason): Promise<void> {
+    await this.#life.pause();
+    this.#move("paused", reason);
+  }
+
+  async #hibernate(reason: EndReason | undefined = this.#standing.reason): Promise<void> {
+    if (this.#standing.state === "running") await this.#pause(reason);
+    await this.#life.capture(newSnapshotId(), "generation", false);
+    // From here on the files are the sandbox, whatever happens to the machine.
+    this.#move("hibernated", reason);
+    await faultPoint("hibernate.recorded", this.#life.machine?.vm.pid);
+    await this.#life.endMachine();
+    await faultPoint("hibernate.ended");
+    void this.#life.collapse((swap) => this.#queue.add("collapse", swap));
+  }
+
+  async #resume(): Promise<Restored> {
+    if (this.#standing.state === "paused") {
+      await this.#life.resume();
+      this.#move("resumed");
+      return { from: "paused", generation: this.info.generation, reason: "" };
     }
+    const restored = await this.#life.wake();
+    this.#activity.touch();
+    this.#move("resumed");
+    await faultPoint("wake.recorded", this.#life.machine?.vm.pid);
+    return restored;
   }
 
   /** Looks again: activity that came after the reaper's look wins. */
-  async #expire(started: StartedSandbox): Promise<void> {
+  async #expire(): Promise<void> {
+    const paused = this.#standing.state === "paused";
     switch (this.#idleAction(this.#options.parts.clock.monotonic())) {
       case "none":
         return;
       case "pause":
-        await started.vm.pause();
-        return this.#move("paused", { code: "timeout", message: "Idle for its timeout" });
+        return await this.#pause(TIMED_OUT);
+      case "hibernate":
+        return await this.#hibernate(paused ? this.#standing.reason : TIMED_OUT);
       case "destroy":
-        this.#stopping ??= { code: "timeout", message: "Idle for its timeout" };
-        return await this.#end(started, "destroyed", this.#stopping);
+        this.#stopping ??= TIMED_OUT;
+        return await this.#end("destroyed", this.#stopping);
     }
   }
 
-  /** The guest's clock stood still with its vCPUs. A guest that does not answer is running all the same. */
-  async #wakeGuest(guest: Guest): Promise<void> {
-    try {
-      await guest.wake(() => this.#options.parts.clock.now(), AbortSignal.timeout(WAKE_LIMIT_MS));
-    } catch (error) {
-      this.#log.warn("Cannot set the clock of a resumed guest", { error });
+  /**
+   * The machine ended by itself. While the sandbox ran, that is a crash; while it stood still on our behalf it is
+   * not the sandbox's fault, and its disk is whole.
+   */
+  async #exited(machine: Machine): Promise<void> {
+    if (this.#life.machine !== machine) return;
+    const reason = { code: "guest_unavailable", message: "Machine ended by itself" };
+    this.#log.error(reason.message, { ...await machine.vm.exited });
+    if (this.#standing.state === "running" && !this.#life.standsStill) {
+      return await this.#end("failed", reason);
     }
+    if (this.#standing.state === "running") this.#move("paused", reason);
+    await this.#life.keepDisk();
+    this.#move("hibernated", reason);
   }
 
-  async #end(started: StartedSandbox, event: SandboxEvent, reason: EndReason): Promise<void> {
+  async #end(event: SandboxEvent, reason: EndReason): Promise<void> {
     this.#stopping ??= reason;
     try {
-      await started.stop.run();
+      await this.#life.end();
     } catch (error) {
       this.#log.error("Sandbox left something behind", { error });
     }
@@ -324,19 +383,17 @@ export class SandboxDriver {
   }
 
   #move(event: SandboxEvent, reason?: EndReason): void {
-    const state = next(this.#state, event);
-    if (state === undefined) throw new Error(`Event '${event}' cannot happen in '${this.#state}'`);
-    this.#state = state;
-    this.#reason = reason;
-    if (isFinal(state)) {
-      this.#started = undefined;
-      this.#endedAtMs = this.#options.parts.clock.monotonic();
-    }
+    this.#standing.move(event, reason);
+    this.#save();
     this.#publish();
   }
 
+  #save(): void {
+    this.#life.save(this.#standing.state, this.#standing.reason);
+  }
+
   #publish(): void {
-    const { state, reason } = this.info;
+    const { state, reason } = this.#standing;
     this.#log.info("Sandbox changed its state", { state, reason });
     this.#options.publish(this.info);
   }

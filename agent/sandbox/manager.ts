@@ -1,37 +1,38 @@
 /** All sandboxes of this host: the map that is the truth about what runs. */
-import { logger, type SandboxId, WrennError } from "@wrenn/common";
+import { logger, newSnapshotId, type SandboxId, type SnapshotId, WrennError } from "@wrenn/common";
 import { type CapacityLimits, refuseCapacity } from "../core/capacity.ts";
 import { isFinal } from "../core/sandbox_state.ts";
-import { type GuestLease, SandboxDriver } from "./driver.ts";
+import type { Snapshot } from "../snapshot/mod.ts";
+import type { GuestLease } from "./activity.ts";
+import { type DriverOptions, SandboxDriver } from "./driver.ts";
+import { faultPoint } from "./fault_point.ts";
+import type { GoldenSnapshots } from "./golden.ts";
 import type { HostFigures } from "./host_figures.ts";
+import type { HostParts, Machine } from "./machine.ts";
 import { Publisher } from "./publisher.ts";
-import type { HostParts } from "./start.ts";
-import type { EndReason, SandboxInfo, SandboxOrder } from "./types.ts";
+import type { SandboxRecord, SandboxRecords } from "./records.ts";
+import { fromSnapshot, fromTemplate } from "./start.ts";
+import type { EndReason, Generation, Restored, SandboxInfo, SandboxOrder } from "./types.ts";
+import { type HostUsage, readUsage } from "./usage.ts";
+import { requireUsable } from "./wake.ts";
+import type { WarmPools } from "./warm_pool.ts";
 
 /** What a manager needs. */
 export interface ManagerOptions {
   readonly parts: HostParts;
+  readonly records: SandboxRecords;
+  readonly golden: GoldenSnapshots;
+  readonly pools: WarmPools;
   readonly limits: CapacityLimits;
   readonly figures: () => HostFigures;
+  /** How long a paused sandbox keeps its memory, seconds; 0 = until somebody resumes it. */
+  readonly pausedSec: number;
 }
 
-/** What one sandbox uses. */
-export interface SandboxUsage {
+/** A copy to make. */
+export interface ForkChild {
   readonly id: SandboxId;
-  readonly cpuMs: number;
-  readonly memoryRssMb: number;
-  readonly diskUsedMb: number;
-}
-
-/** What this host uses. */
-export interface HostUsage {
-  readonly live: number;
-  readonly running: number;
-  readonly paused: number;
-  readonly slotsInUse: number;
-  readonly memoryUsedMb: number;
-  readonly diskFreeMb: number;
-  readonly sandboxes: readonly SandboxUsage[];
+  readonly executionId: string;
 }
 
 /** How long sandboxes that ended are listed. */
@@ -39,6 +40,9 @@ export const REMEMBER_MS: number = 10 * 60 * 1000;
 
 const DESTROYED: EndReason = { code: "canceled", message: "Destroyed by request" };
 const AGENT_STOPS: EndReason = { code: "host_unavailable", message: "Host agent stops" };
+const FORK_FAILED: EndReason = { code: "canceled", message: "Another copy of the fork failed" };
+/** Below this free memory, beside the reserve, paused sandboxes hibernate; the one paused longest first. */
+const PRESSURE_MB = 512;
 
 /** Creates, finds and ends sandboxes. */
 export class SandboxManager {
@@ -52,16 +56,60 @@ export class SandboxManager {
     this.#options = options;
   }
 
+  /** Takes over what a dead agent left: before anything is asked of the manager. */
+  found(record: SandboxRecord, machine: Machine | undefined): SandboxDriver {
+    const { id, executionId, spec } = record;
+    const origin = { kind: "found" as const, record, ...(machine ? { machine } : {}) };
+    return this.#start({ id, executionId, spec }, origin);
+  }
+
   /**
    * Creates a sandbox and answers when its guest does. Idempotent by id and execution: who asks again while it
    * starts waits for the same start. The start goes on when nobody waits for it any more.
    *
-   * @throws {WrennError} `conflict`, `capacity_exhausted`, `no_space`, `template_not_found`, `guest_unavailable`.
+   * @param snapshotId Start from this snapshot, with its size, instead of the template.
+   * @throws {WrennError} `conflict`, `capacity_exhausted`, `no_space`, `template_not_found`, `guest_unavailable`,
+   * `snapshot_not_found`, `snapshot_corrupt`, `snapshot_incompatible`.
    */
-  async create(order: SandboxOrder): Promise<SandboxInfo> {
-    const box = this.#known(order) ?? this.#add(order);
+  async create(order: SandboxOrder, snapshotId?: SnapshotId): Promise<SandboxDriver> {
+    const known = this.#known(order);
+    const box = known ??
+      (snapshotId === undefined
+        ? this.#add(order, fromTemplate(this.#options))
+        : await this.#addFrom(order, snapshotId));
     await box.ready;
-    return box.info;
+    return box;
+  }
+
+  /**
+   * Makes copies of a sandbox, which goes on as it was. All of them come to life, or none. Copies that are there
+   * already with their execution are taken as they are.
+   *
+   * @throws {WrennError} As {@linkcode create}; `sandbox_paused` when it is hibernated.
+   */
+  async fork(id: SandboxId, children: readonly ForkChild[]): Promise<SandboxDriver[]> {
+    const source = this.get(id);
+    const { spec } = source.info;
+    const orders = children.map((child) => ({ ...child, spec }));
+    const there = orders.map((order) => this.#known(order));
+    if (there.some((box) => box === undefined)) {
+      this.#requireCapacity(spec.memoryMb * there.filter((box) => box === undefined).length);
+      const snapshot = await source.capture(newSnapshotId(), "fork");
+      try {
+        await faultPoint("fork.captured");
+        const starter = fromSnapshot(this.#options.parts, snapshot);
+        const boxes = orders.map((order, i) => there[i] ?? this.#add(order, starter));
+        await Promise.any(boxes.map((box) => box.ready)).catch(() => {});
+        await faultPoint("fork.child");
+        await this.#allReady(boxes);
+        return boxes;
+      } finally {
+        await this.#options.parts.snapshots.remove(snapshot.id);
+      }
+    }
+    const boxes = there.flatMap((box) => box ?? []);
+    await this.#allReady(boxes);
+    return boxes;
   }
 
   /** Ends a sandbox. An unknown one has ended already. @throws {WrennError} `conflict` */
@@ -70,8 +118,10 @@ export class SandboxManager {
   }
 
   /** @throws {WrennError} `sandbox_not_found` */
-  get(id: SandboxId): SandboxInfo {
-    return this.#box(id).info;
+  get(id: SandboxId): SandboxDriver {
+    const box = this.#boxes.get(id);
+    if (box) return box;
+    throw new WrennError("sandbox_not_found", `Sandbox '${id}' not found`);
   }
 
   /** Live sandboxes, and those that ended within the last ten minutes. */
@@ -84,33 +134,56 @@ export class SandboxManager {
     return this.#publisher.subscribe(signal);
   }
 
-  /** @throws {WrennError} `sandbox_not_found`, `sandbox_not_running` */
-  async pause(id: SandboxId): Promise<SandboxInfo> {
-    const box = this.#box(id);
-    await box.pause();
-    return box.info;
-  }
-
-  /** @throws {WrennError} `sandbox_not_found`, `sandbox_not_running` */
-  async resume(id: SandboxId): Promise<SandboxInfo> {
-    const box = this.#box(id);
-    await box.resume();
-    return box.info;
-  }
-
   /** @throws {WrennError} `sandbox_not_found`, `sandbox_not_running`, `sandbox_paused` */
   ping(id: SandboxId): SandboxInfo {
-    const box = this.#box(id);
+    const box = this.get(id);
     box.ping();
     return box.info;
   }
 
   /** The guest of a running sandbox, for one operation. @throws As {@linkcode ping}. */
   use(id: SandboxId): GuestLease {
-    return this.#box(id).use();
+    return this.get(id).use();
   }
 
-  /** Expires idle sandboxes and forgets those that ended long ago. Cheap: no I/O. */
+  /**
+   * Keeps a sandbox's present moment as a snapshot that stays until it is deleted. The same id again answers with
+   * the snapshot that is there.
+   */
+  async snapshot(id: SandboxId, snapshotId: SnapshotId): Promise<Snapshot> {
+    const { snapshots } = this.#options.parts;
+    const box = this.get(id);
+    const there = (await snapshots.list()).find((s) => s.id === snapshotId);
+    if (there === undefined) return await box.capture(snapshotId, "named");
+    if (there.manifest.kind === "named" && there.manifest.sandbox_id === id) return there;
+    throw new WrennError("already_exists", `Snapshot '${snapshotId}' is of another sandbox`);
+  }
+
+  /** Snapshots that somebody asked for. */
+  async snapshots(): Promise<Snapshot[]> {
+    const all = await this.#options.parts.snapshots.list();
+    return all.filter(({ manifest }) => manifest.kind === "named");
+  }
+
+  /** Deletes a snapshot that somebody asked for. Idempotent. */
+  async deleteSnapshot(snapshotId: SnapshotId): Promise<void> {
+    const found = (await this.snapshots()).find((s) => s.id === snapshotId);
+    if (found === undefined) return;
+    for (const box of this.#boxes.values()) box.forget(snapshotId);
+    await this.#options.parts.snapshots.remove(snapshotId);
+  }
+
+  /** Generations of a sandbox, newest first. */
+  generations(id: SandboxId): readonly Generation[] {
+    return this.get(id).generations;
+  }
+
+  /** Puts a sandbox back to one of its generations. */
+  async rollback(id: SandboxId, generation: number): Promise<Restored> {
+    return await this.get(id).rollback(generation);
+  }
+
+  /** Expires idle sandboxes, forgets those that ended long ago, gives memory back when the host is short. */
   tick(nowMs: number): void {
     for (const [id, box] of this.#boxes) {
       box.expireWhenIdle(nowMs);
@@ -118,40 +191,21 @@ export class SandboxManager {
         this.#boxes.delete(id);
       }
     }
+    this.#relievePressure();
   }
 
-  /** What this host and each of its sandboxes use. A machine that ends meanwhile is left out. */
+  /** What this host and each of its sandboxes use. */
   async usage(): Promise<HostUsage> {
-    const { parts, figures } = this.#options;
-    const live = this.#live();
-    const sandboxes = await Promise.all(live.map(async (box): Promise<SandboxUsage[]> => {
-      try {
-        const { id } = box.info;
-        const [stats, diskUsedMb] = await Promise.all([box.stats(), parts.rootfs.usedMb(id)]);
-        return stats === undefined ? [] : [{ id, ...stats, diskUsedMb }];
-      } catch (error) {
-        logger("agent", "sandbox").debug("No figures of a sandbox", { id: box.info.id, error });
-        return [];
-      }
-    }));
-    const host = figures();
-    const inState = (state: string): number =>
-      live.filter((box) => box.info.state === state).length;
-    return {
-      live: live.length,
-      running: inState("running"),
-      paused: inState("paused"),
-      slotsInUse: parts.slots.inUse(),
-      memoryUsedMb: host.memoryTotalMb - host.memoryAvailableMb,
-      diskFreeMb: host.diskFreeMb,
-      sandboxes: sandboxes.flat(),
-    };
+    const { parts, figures, pools } = this.#options;
+    return await readUsage(this.#live(), { parts, figures: figures(), pools });
   }
 
-  /** Ends every sandbox and every watch, and takes no more. Resolves when nothing is left. */
+  /** Ends every sandbox but the hibernated ones, and every watch, and takes no more. */
   async stop(): Promise<void> {
     this.#stopping = true;
-    await Promise.all([...this.#boxes.values()].map((box) => box.destroy("", AGENT_STOPS)));
+    await Promise.all([...this.#boxes.values()].map(async (box) => {
+      if (box.info.state !== "hibernated") await box.destroy("", AGENT_STOPS);
+    }));
     this.#publisher.end();
   }
 
@@ -167,34 +221,79 @@ export class SandboxManager {
     throw new WrennError(admission.code, `Sandbox '${order.id}' ${admission.reason}`);
   }
 
-  #add(order: SandboxOrder): SandboxDriver {
+  async #addFrom(order: SandboxOrder, snapshotId: SnapshotId): Promise<SandboxDriver> {
+    const { parts } = this.#options;
+    const snapshot = await parts.snapshots.get(snapshotId);
+    await requireUsable(parts, snapshot);
+    const { manifest } = snapshot;
+    const spec = {
+      ...order.spec,
+      template: manifest.template.name,
+      vcpus: manifest.vcpus,
+      memoryMb: manifest.memory_mb,
+      diskMb: manifest.disk_mb,
+    };
+    // Somebody may have asked for the same meanwhile.
+    return this.#known(order) ?? this.#add({ ...order, spec }, fromSnapshot(parts, snapshot));
+  }
+
+  #add(
+    order: SandboxOrder,
+    starter: (DriverOptions["origin"] & { kind: "start" })["starter"],
+  ): SandboxDriver {
     if (this.#stopping) throw new WrennError("unavailable", "Host agent stops");
-    const live = this.#live();
-    const memory = (of: readonly SandboxDriver[]): number =>
-      of.reduce((sum, box) => sum + box.info.spec.memoryMb, 0);
-    const refusal = refuseCapacity(order.spec.memoryMb, {
-      ...this.#options.figures(),
-      live: live.length,
-      promisedMb: memory(live),
-      startingMb: memory(live.filter((box) => box.info.state === "starting")),
-    }, this.#options.limits);
-    if (refusal) throw new WrennError(refusal.code, refusal.message);
+    this.#requireCapacity(order.spec.memoryMb);
+    return this.#start(order, { kind: "start", starter });
+  }
+
+  #start(order: SandboxOrder, origin: DriverOptions["origin"]): SandboxDriver {
+    const { parts, records, pausedSec } = this.#options;
     const box = new SandboxDriver({
-      parts: this.#options.parts,
-      order,
+      ...{ parts, records, order, origin, pausedSec },
       publish: (info) => this.#publisher.publish(info),
     });
     this.#boxes.set(order.id, box);
     return box;
   }
 
-  #live(): SandboxDriver[] {
-    return [...this.#boxes.values()].filter((box) => !isFinal(box.info.state));
+  #requireCapacity(memoryMb: number): void {
+    // A hibernated sandbox has no memory.
+    const live = this.#live().filter((box) => box.info.state !== "hibernated");
+    const memory = (of: readonly SandboxDriver[]): number =>
+      of.reduce((sum, box) => sum + box.info.spec.memoryMb, 0);
+    const refusal = refuseCapacity(memoryMb, {
+      ...this.#options.figures(),
+      live: live.length,
+      promisedMb: memory(live),
+      startingMb: memory(live.filter((box) => box.info.state === "starting")),
+    }, this.#options.limits);
+    if (refusal) throw new WrennError(refusal.code, refusal.message);
   }
 
-  #box(id: SandboxId): SandboxDriver {
-    const box = this.#boxes.get(id);
-    if (box) return box;
-    throw new WrennError("sandbox_not_found", `Sandbox '${id}' not found`);
+  /** Waits for all; when one fails, ends the others and throws why. */
+  async #allReady(boxes: readonly SandboxDriver[]): Promise<void> {
+    const settled = await Promise.allSettled(boxes.map((box) => box.ready));
+    const failed = settled.find((result) => result.status === "rejected");
+    if (failed === undefined) return;
+    await Promise.all(boxes.map((box) => box.destroy("", FORK_FAILED)));
+    throw failed.reason;
+  }
+
+  /** Warm machines go first, then the memory of what is paused. */
+  #relievePressure(): void {
+    const { figures, limits, pools } = this.#options;
+    if (figures().memoryAvailableMb > limits.memoryReserveMb + PRESSURE_MB) return;
+    void pools.shed(1).then((dropped) => {
+      if (dropped > 0) return;
+      const paused = [...this.#boxes.values()].filter((box) => box.pausedSinceMs !== undefined)
+        .sort((a, b) => (a.pausedSinceMs ?? 0) - (b.pausedSinceMs ?? 0));
+      return paused[0]?.hibernate();
+    }).catch((error: unknown) =>
+      logger("agent", "sandbox").warn("Cannot give memory back", { error })
+    );
+  }
+
+  #live(): SandboxDriver[] {
+    return [...this.#boxes.values()].filter((box) => !isFinal(box.info.state));
   }
 }

@@ -1,5 +1,6 @@
 /** A sandbox as the agent knows it. */
-import type { SandboxId } from "@wrenn/common";
+import type { SandboxId, SnapshotId } from "@wrenn/common";
+import type { OnTimeout } from "../core/idle.ts";
 import type { SandboxState } from "../core/sandbox_state.ts";
 import type { NetworkPolicy } from "../network/slots.ts";
 
@@ -12,7 +13,7 @@ export interface SandboxSpec {
   readonly diskMb: number;
   /** Idle lifetime, seconds; 0 = none. */
   readonly timeoutSec: number;
-  readonly onTimeout: "destroy" | "pause";
+  readonly onTimeout: OnTimeout;
   readonly env: Readonly<Record<string, string>>;
   readonly network: NetworkPolicy;
 }
@@ -43,4 +44,32 @@ export interface SandboxInfo {
   readonly startedAt: number | undefined;
   readonly lastActiveAt: number;
   readonly reason: EndReason | undefined;
+  /** Newest generation on disk; 0 before the first one. */
+  readonly generation: number;
+}
+
+/** A moment of a sandbox that is on disk. */
+export interface Generation {
+  /** Counts up from 1 in the life of a sandbox. */
+  readonly generation: number;
+  readonly snapshotId: SnapshotId;
+  readonly digest: string;
+  /** Bytes that it added on disk. */
+  readonly bytes: number;
+  /** When it was on disk, synced. Wall-clock milliseconds. */
+  readonly durableAt: number;
+  /** Somebody asked for it as a snapshot: it does not go with the sandbox. */
+  readonly named: boolean;
+}
+
+/** How a sandbox came back. */
+export interface Restored {
+  /**
+   * `running`: it was. `paused`: its process was there. `memory`: from files. `disk`: its memory was lost or of no
+   * use, its disk was booted.
+   */
+  readonly from: "running" | "paused" | "memory" | "disk";
+  readonly generation: number;
+  /** Why the memory was not used; empty otherwise. */
+  readonly reason: string;
 }

@@ -4,8 +4,9 @@ import { AgentService, type Sandbox } from "@wrenn/proto/agent";
 import { denoTransport, WrennError } from "@wrenn/common";
 import { fromConnectError } from "@wrenn/common";
 import { type AgentServer, startServer } from "../rpc/server.ts";
-import { SandboxManager } from "../sandbox/manager.ts";
-import { FakeHost, type FakeVm } from "./fake_host.ts";
+import type { SandboxManager } from "../sandbox/manager.ts";
+import { FakeHost } from "./fake_host.ts";
+import type { FakeVm } from "./fake_vm.ts";
 
 /** A running service. */
 export interface AgentFixture extends AsyncDisposable {
@@ -23,11 +24,7 @@ const SECRET = "a secret of the test";
 /** Starts the service on a socket in a folder of its own. */
 export async function startFixture(): Promise<AgentFixture> {
   const host = new FakeHost();
-  const manager = new SandboxManager({
-    parts: host.parts(),
-    limits: { maxSandboxes: 9, memoryOvercommit: 9, memoryReserveMb: 0, diskReserveMb: 0 },
-    figures: () => ({ memoryTotalMb: 9e6, memoryAvailableMb: 9e6, diskFreeMb: 9 }),
-  });
+  const manager = host.manager();
   const folder = await Deno.makeTempDir({ prefix: "agent-test-" });
   const socket = `${folder}/agent.sock`;
   const server = await startServer({
@@ -40,7 +37,7 @@ export async function startFixture(): Promise<AgentFixture> {
       cpus: 2,
       memoryMb: 4096,
       vmm: host.vmm(),
-      rootfs: host.rootfs(),
+      rootfs: host.disks,
     },
   });
   const http = Deno.createHttpClient({ proxy: { transport: "unix", path: socket } });

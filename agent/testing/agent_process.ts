@@ -4,6 +4,7 @@ import { type Client, createClient } from "@connectrpc/connect";
 import { AgentService } from "@wrenn/proto/agent";
 import { delay, denoTransport, runCommand } from "@wrenn/common";
 import { defaultCacheDir, ensureImages } from "../../tasks/images/mod.ts";
+import { goldenEnv } from "../../tasks/lib/golden_dir.ts";
 
 /** Slots of these tests. */
 export const TEST_SLOTS = { first: 61000, last: 61099 } as const;
@@ -45,6 +46,10 @@ export class AgentHome implements AsyncDisposable {
         WRENN_SLOTS: `${TEST_SLOTS.first}-${TEST_SLOTS.last}`,
         WRENN_GUEST_TIMEOUT_SEC: "180",
         WRENN_LOG_LEVEL: "debug",
+        WRENN_POOL_MIN: "0",
+        WRENN_POOL_MAX: "0",
+        WRENN_READY_SLOTS: "0",
+        ...await goldenEnv(this.dataDir),
         ...env,
       },
       stdin: "null",

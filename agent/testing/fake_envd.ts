@@ -7,7 +7,7 @@ import { FakeProcesses } from "./fake_processes.ts";
 
 /** What a fake guest does wrong. */
 export interface EnvdFaults {
-  /** `/health` answers 503. */
+  /** Everything answers 503. */
   sick?: boolean;
   /** `/init` answers 500. */
   initFails?: boolean;
@@ -21,6 +21,10 @@ export interface InitBody {
   hostname: string;
   defaultUser: string;
   entropy: string;
+  machineId?: string;
+  bootId?: string;
+  fork?: boolean;
+  report?: boolean;
 }
 
 /** One fake guest. */
@@ -32,14 +36,19 @@ export class FakeEnvd implements AsyncDisposable {
   readonly faults: EnvdFaults;
   /** Every `/init` so far. */
   readonly inits: InitBody[] = [];
+  /** Token that opens it; undefined while it is sealed. */
+  token: string | undefined;
+  /** Its processes are frozen. */
+  frozen: boolean = false;
   /** User of each call: the Basic user, or the query's `username`. */
   readonly users: string[] = [];
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
   readonly #abort = new AbortController();
 
   /** Listens at once. */
-  constructor(faults: EnvdFaults = {}) {
+  constructor(faults: EnvdFaults = {}, token?: string) {
     this.faults = faults;
+    this.token = token;
     const rpc = connectHandler((router) => {
       router.service(Process, this.processes.service());
       router.service(Filesystem, this.files.service());
@@ -71,25 +80,46 @@ export class FakeEnvd implements AsyncDisposable {
     await this.#server.finished;
   }
 
+  #init(body: InitBody): Response {
+    if (this.faults.initFails) return failure(new WrennError("internal", "Broken"));
+    this.inits.push(body);
+    this.token = body.accessToken;
+    this.frozen = false;
+    return reportOf(body);
+  }
+
   async #answer(
     request: Request,
     rpc: (request: Request) => Promise<Response> | undefined,
   ): Promise<Response> {
     const url = new URL(request.url);
-    if (url.pathname === "/health") {
-      return new Response(null, { status: this.faults.sick ? 503 : 204 });
-    }
-    const token = this.inits.at(-1)?.accessToken;
-    if (url.pathname === "/init") {
-      if (this.faults.initFails) return failure(new WrennError("internal", "Broken"));
-      if (token !== undefined && request.headers.get("x-access-token") !== token) {
-        return failure(new WrennError("unauthorized", "Wrong token"));
-      }
-      this.inits.push(await request.json());
-      return new Response(null, { status: 204 });
-    }
-    if (token === undefined || request.headers.get("x-access-token") !== token) {
+    if (this.faults.sick) return new Response(null, { status: 503 });
+    if (url.pathname === "/health") return new Response(null, { status: 204 });
+    const shown = request.headers.get("x-access-token");
+    const allowed = shown === this.token || (url.pathname === "/init" && this.token === undefined);
+    if (!allowed || (this.token === undefined && url.pathname !== "/init")) {
       return failure(new WrennError("unauthorized", "Wrong token"));
+    }
+    switch (url.pathname) {
+      case "/init":
+        return this.#init(await request.json());
+      case "/quiesce":
+        await request.body?.cancel();
+        this.frozen = true;
+        return Response.json({ frozen: 0, synced: true });
+      case "/seal":
+        await request.body?.cancel();
+        this.token = undefined;
+        return new Response(null, { status: 204 });
+    }
+    if (url.pathname === "/exec") {
+      const body = await request.json();
+      if (body.user) this.users.push(body.user);
+      try {
+        return await this.processes.exec(body, request.signal);
+      } catch (error) {
+        return failure(error);
+      }
     }
     if (url.pathname === "/files") {
       this.users.push(url.searchParams.get("username") ?? "");
@@ -101,6 +131,18 @@ export class FakeEnvd implements AsyncDisposable {
     }
     return await rpc(request) ?? new Response("not found", { status: 404 });
   }
+}
+
+function reportOf(body: InitBody): Response {
+  if (!body.report) return new Response(null, { status: 204 });
+  return Response.json({
+    entropy_reseeded: true,
+    clock_set: true,
+    hostname: body.hostname,
+    machine_id: body.machineId ?? "",
+    connections_dropped: 0,
+    hooks: [],
+  });
 }
 
 function failure(error: unknown): Response {

@@ -1,13 +1,20 @@
 /** A host in memory: network slots, disks and machines that keep count of what is left of them. */
+import { join } from "node:path";
 import { WrennError } from "@wrenn/common";
 import { planSlot } from "../core/slot_plan.ts";
 import { Guest } from "../guest/guest.ts";
 import type { NetworkPolicy, NetworkSlots, Slot } from "../network/slots.ts";
-import type { Base, BlockDevice, RootfsStore } from "../rootfs/store.ts";
+import { GoldenSnapshots } from "../sandbox/golden.ts";
+import { HostSecret } from "../sandbox/host_secret.ts";
+import type { HostParts } from "../sandbox/machine.ts";
+import { SandboxManager } from "../sandbox/manager.ts";
+import { SandboxRecords } from "../sandbox/records.ts";
 import { StartGate } from "../sandbox/start_gate.ts";
-import type { HostParts } from "../sandbox/start.ts";
-import type { BootSpec, ExitInfo, Vm, VmmDriver, VmStats } from "../vmm/driver.ts";
-import { type EnvdFaults, FakeEnvd } from "./fake_envd.ts";
+import { type PoolOptions, WarmPools } from "../sandbox/warm_pool.ts";
+import { SnapshotStore } from "../snapshot/mod.ts";
+import type { MachineSpec, VmmDriver } from "../vmm/driver.ts";
+import { FakeRootfs } from "./fake_rootfs.ts";
+import { FakeVm, makeMemoryFile } from "./fake_vm.ts";
 
 /** Steps of a start that can be made to fail. */
 export const FAULT_STEPS = [
@@ -16,7 +23,6 @@ export const FAULT_STEPS = [
   "claim",
   "applyPolicy",
   "boot",
-  "runDir",
   "sick",
   "initFails",
   "dies",
@@ -24,68 +30,48 @@ export const FAULT_STEPS = [
 /** One of {@linkcode FAULT_STEPS}. */
 export type FaultStep = typeof FAULT_STEPS[number];
 
-/** A machine whose guest is a {@linkcode FakeEnvd}. */
-export class FakeVm implements Vm {
-  readonly vmId: string;
-  readonly pid: number = 1;
-  readonly exited: Promise<ExitInfo>;
-  readonly envd: FakeEnvd;
-  readonly spec: BootSpec;
-  running: boolean = true;
-  #exit: ((info: ExitInfo) => void) | undefined;
-  #ending: Promise<void> | undefined;
-
-  constructor(spec: BootSpec, faults: EnvdFaults) {
-    this.vmId = spec.vmId;
-    this.spec = spec;
-    this.envd = new FakeEnvd(faults);
-    this.exited = new Promise((resolve) => this.#exit = resolve);
-  }
-
-  pause(): Promise<void> {
-    this.running = false;
-    return Promise.resolve();
-  }
-
-  resume(): Promise<void> {
-    this.running = true;
-    return Promise.resolve();
-  }
-
-  async kill(): Promise<void> {
-    await this.end({ code: undefined, signal: "SIGKILL", tail: "" });
-  }
-
-  /** Ends the machine from outside. */
-  end(info: ExitInfo): Promise<void> {
-    this.#ending ??= this.envd[Symbol.asyncDispose]().then(() => this.#exit?.(info));
-    return this.#ending;
-  }
-
-  stats(): Promise<VmStats> {
-    return Promise.resolve({ cpuMs: 12, memoryRssMb: 100 });
-  }
+/** How a host's manager is built. */
+export interface FakeManagerOptions {
+  readonly places?: number;
+  readonly guestTimeoutMs?: number;
+  readonly maxSandboxes?: number;
+  readonly pausedSec?: number;
+  readonly pool?: Partial<PoolOptions>;
+  readonly parts?: Partial<HostParts>;
+  readonly memoryAvailableMb?: () => number;
 }
 
 /** The host. `left()` names everything that a sandbox made and did not take away. */
 export class FakeHost implements AsyncDisposable {
+  readonly folder: string;
   readonly runDir: string;
-  /** The next start fails at this step. */
+  /** Every start fails at this step for as long as it is set. */
   fault: FaultStep | undefined;
-  /** Every start waits here before its machine boots. */
+  /** Every start waits here before its machine runs. */
   beforeBoot: () => Promise<void> = () => Promise.resolve();
-  /** Most machines that booted at once. */
+  /** Most machines that started at once. */
   mostBooting: number = 0;
-  readonly vms: Map<string, FakeVm> = new Map();
+  /** Machines that were booted, not restored. */
+  boots: number = 0;
+  readonly machines: Set<FakeVm> = new Set();
   readonly policies: Map<number, NetworkPolicy> = new Map();
+  readonly disks: FakeRootfs;
+  readonly snapshots: SnapshotStore;
+  readonly goldens: SnapshotStore;
   readonly #slots = new Set<number>();
-  readonly #disks = new Set<string>();
-  #references = 0;
   #booting = 0;
   #nextSlot = 0;
 
   constructor() {
-    this.runDir = Deno.makeTempDirSync({ prefix: "fake-host-" });
+    this.folder = Deno.makeTempDirSync({ prefix: "fake-host-" });
+    this.runDir = join(this.folder, "run");
+    for (const name of ["run", "records"]) Deno.mkdirSync(join(this.folder, name));
+    const breakAt = (step: FaultStep, error?: Error): void => this.#breakAt(step, error);
+    this.disks = new FakeRootfs(join(this.folder, "disks"), breakAt);
+    const store = (name: string): SnapshotStore =>
+      new SnapshotStore({ root: join(this.folder, name), reserveMb: 0 });
+    this.snapshots = store("snapshots");
+    this.goldens = store("golden");
   }
 
   /** What a manager is built from. */
@@ -93,9 +79,11 @@ export class FakeHost implements AsyncDisposable {
     return {
       vmm: this.vmm(),
       slots: this.slots(),
-      rootfs: this.rootfs(),
+      rootfs: this.disks,
+      snapshots: this.snapshots,
       gate: new StartGate(options.places ?? 2),
       clock: { now: () => Date.now(), monotonic: () => performance.now() },
+      secret: new HostSecret(new Uint8Array(32)),
       connectGuest: (slot) => new Guest(this.#guestUrl(slot)),
       settings: {
         kernel: "/kernel",
@@ -103,48 +91,108 @@ export class FakeHost implements AsyncDisposable {
         runDir: this.runDir,
         dns: ["1.1.1.1"],
         guestTimeoutMs: options.guestTimeoutMs ?? 300,
+        createdBy: "a test",
       },
     };
   }
 
+  /** A manager of this host, with an empty pool unless told. */
+  manager(options: FakeManagerOptions = {}): SandboxManager {
+    const parts = { ...this.parts(options), ...options.parts };
+    const golden = new GoldenSnapshots({ parts, store: this.goldens });
+    const memoryAvailableMb = options.memoryAvailableMb ?? (() => 100_000);
+    const pools = new WarmPools({
+      parts,
+      golden,
+      min: 0,
+      max: 0,
+      keep: [],
+      reserveMb: 0,
+      availableMb: memoryAvailableMb,
+      policy: { internet: true, allowOut: [], denyOut: [] },
+      ...options.pool,
+    });
+    return new SandboxManager({
+      parts,
+      records: new SandboxRecords(this.folder, parts.secret),
+      golden,
+      pools,
+      limits: {
+        maxSandboxes: options.maxSandboxes ?? 100,
+        memoryOvercommit: 2,
+        memoryReserveMb: 0,
+        diskReserveMb: 10,
+      },
+      figures: () => ({
+        memoryTotalMb: 100_000,
+        memoryAvailableMb: memoryAvailableMb(),
+        diskFreeMb: 1000,
+      }),
+      pausedSec: options.pausedSec ?? 0,
+    });
+  }
+
   /** The machine of a sandbox. */
   vm(id: string): FakeVm {
-    const vm = this.vms.get(id);
+    const vm = this.machine(id);
     if (!vm) throw new Error(`No machine of '${id}'`);
     return vm;
   }
 
-  /** Everything that is still there. */
+  /** The machine of a sandbox, if it has one. */
+  machine(id: string): FakeVm | undefined {
+    return [...this.machines].find((vm) => this.ownerOf(vm) === id);
+  }
+
+  /** The sandbox, or whatever else, whose disk a machine has. */
+  ownerOf(vm: FakeVm): string {
+    return this.disks.renamed.get(vm.owner) ?? vm.owner;
+  }
+
+  /** Everything that is still there, but for golden snapshots. */
   left(): string[] {
+    const names = (folder: string): string[] =>
+      [...Deno.readDirSync(join(this.folder, folder))].map(({ name }) => name);
     return [
-      ...[...this.vms.keys()].map((id) => `machine ${id}`),
+      ...[...this.machines].map((vm) => `machine ${this.ownerOf(vm)}`),
       ...[...this.#slots].map((index) => `slot ${index}`),
-      ...[...this.#disks].map((id) => `disk ${id}`),
-      ...Array.from({ length: this.#references }, () => "base reference"),
-      ...[...Deno.readDirSync(this.runDir)].map((entry) => `run folder ${entry.name}`),
+      ...this.disks.ids().map((id) => `disk ${id}`),
+      ...Array.from({ length: this.disks.references() }, () => "base reference"),
+      ...names("run").map((name) => `run folder ${name}`),
+      ...names("snapshots").map((name) => `snapshot ${name}`),
+      ...names("records").map((name) => `record ${name}`),
     ];
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const vm of this.vms.values()) await vm.kill();
-    await Deno.remove(this.runDir, { recursive: true });
+    for (const vm of this.machines) await vm.kill();
+    await Deno.remove(this.folder, { recursive: true });
   }
 
   vmm(): VmmDriver {
     return {
       version: "fake 1.0",
       accelerator: "tcg",
+      environment: {
+        vmm: "fake 1.0",
+        accelerator: "tcg",
+        cpu_model: "fake",
+        tsc_khz: 1,
+        kernel_hash: "k",
+      },
       sweep: () => Promise.resolve(0),
+      adopt: () => Promise.resolve(undefined),
       boot: async (spec) => {
-        this.#booting++;
-        this.mostBooting = Math.max(this.mostBooting, this.#booting);
-        try {
-          await this.beforeBoot();
-          this.#breakAt("boot");
-          return this.#boot(spec);
-        } finally {
-          this.#booting--;
-        }
+        await makeMemoryFile(spec.memoryFile, spec.memoryMb);
+        this.boots++;
+        return await this.#start(spec);
+      },
+      restore: async (spec) => {
+        const { token }: { token?: string } = JSON.parse(await Deno.readTextFile(spec.state));
+        const vm = await this.#start(spec, { token });
+        using memory = await vm.memory();
+        await spec.fill?.(memory);
+        return vm;
       },
     };
   }
@@ -154,6 +202,21 @@ export class FakeHost implements AsyncDisposable {
       start: () => Promise.resolve(),
       stop: () => Promise.resolve(),
       inUse: () => this.#slots.size,
+      ready: () => 0,
+      figures: () => ({
+        claimed: this.#slots.size,
+        ready: 0,
+        kept: 0,
+        lost: 0,
+        claimsReady: 0,
+        claimsBuilt: 0,
+        builds: { count: 0, totalMs: 0 },
+        buildFailures: 0,
+        removals: { count: 0, totalMs: 0 },
+        policies: { count: 0, totalMs: 0 },
+        policiesUnchanged: 0,
+      }),
+      adopt: (index) => Promise.resolve(planSlot(index)),
       claim: async () => {
         await Promise.resolve();
         this.#breakAt("claim", new WrennError("capacity_exhausted", "No free slot"));
@@ -173,65 +236,37 @@ export class FakeHost implements AsyncDisposable {
     };
   }
 
-  rootfs(): RootfsStore {
-    const base: Base = { template: "base", path: "/base", sizeMb: 1024, hash: "h" };
-    return {
-      acquireBase: async (template) => {
-        await Promise.resolve();
-        this.#breakAt("acquireBase");
-        if (template !== "base") {
-          throw new WrennError("template_not_found", `Template '${template}' not found`);
-        }
-        this.#references++;
-        return base;
-      },
-      releaseBase: () => void this.#references--,
-      references: () => this.#references,
-      overlay: async (id, _base, sizeMb): Promise<BlockDevice> => {
-        await Promise.resolve();
-        this.#breakAt("overlay", new Error("write: No space left on device (os error 28)"));
-        this.#disks.add(id);
-        if (this.fault === "runDir") {
-          // The folder that the start is about to make is in the way.
-          this.fault = undefined;
-          await Deno.writeTextFile(`${this.runDir}/${id}`, "");
-        }
-        return { path: `/disks/${id}`, format: "qcow2", sizeMb: sizeMb || base.sizeMb };
-      },
-      remove: async (id) => {
-        await Promise.resolve();
-        this.#disks.delete(id);
-      },
-      usedMb: () => Promise.resolve(3),
-      templates: () => Promise.resolve([base]),
-      sweep: () => Promise.resolve(0),
-    };
-  }
-
-  #boot(spec: BootSpec): FakeVm {
-    const fault = this.fault;
-    this.fault = undefined;
-    const vm = new FakeVm(spec, {
-      ...(fault === "sick" || fault === "dies" ? { sick: true } : {}),
-      ...(fault === "initFails" ? { initFails: true } : {}),
-    });
-    this.vms.set(spec.sandboxId, vm);
-    void vm.exited.then(() => {
-      if (this.vms.get(spec.sandboxId) === vm) this.vms.delete(spec.sandboxId);
-    });
-    if (fault === "dies") void vm.end({ code: 1, signal: undefined, tail: "Kernel panic" });
-    return vm;
+  async #start(spec: MachineSpec, restored?: { token: string | undefined }): Promise<FakeVm> {
+    this.#booting++;
+    this.mostBooting = Math.max(this.mostBooting, this.#booting);
+    try {
+      await this.beforeBoot();
+      this.#breakAt("boot");
+      const { fault } = this;
+      const vm = new FakeVm({
+        spec,
+        faults: {
+          ...(fault === "sick" || fault === "dies" ? { sick: true } : {}),
+          ...(fault === "initFails" ? { initFails: true } : {}),
+        },
+        ...(restored ? { restored } : {}),
+      });
+      this.machines.add(vm);
+      void vm.exited.then(() => this.machines.delete(vm));
+      if (fault === "dies") void vm.end({ code: 1, signal: undefined, tail: "Kernel panic" });
+      return vm;
+    } finally {
+      this.#booting--;
+    }
   }
 
   #guestUrl(slot: Slot): string {
-    const vm = [...this.vms.values()].find((vm) => vm.spec.slot.index === slot.index);
+    const vm = [...this.machines].find((vm) => vm.spec.slot.index === slot.index);
     // A machine that has ended already is connected to all the same, and refuses.
     return vm?.envd.url ?? "http://127.0.0.1:1";
   }
 
   #breakAt(step: FaultStep, error: Error = new Error(`Broken at ${step}`)): void {
-    if (this.fault !== step) return;
-    this.fault = undefined;
-    throw error;
+    if (this.fault === step) throw error;
   }
 }

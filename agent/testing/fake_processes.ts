@@ -56,7 +56,7 @@ export class FakeProcess {
 
 const SIGNAL_WORDS: Record<number, string> = { 2: "interrupt", 9: "killed", 15: "terminated" };
 
-/** Programs: `echo`, `env NAME`, `cat`, `sleep`, `exit N`, `flood BYTES`. */
+/** Programs: `echo`, `env NAME`, `cat`, `sleep`, `exit N`, `flood BYTES`, and those of a warm-up, which do nothing. */
 export class FakeProcesses {
   /** By pid; those that ended are gone. */
   readonly running: Map<number, FakeProcess> = new Map();
@@ -66,6 +66,66 @@ export class FakeProcesses {
 
   killAll(): void {
     for (const process of this.running.values()) process.signal(9);
+  }
+
+  /** `POST /exec`: runs a program to its end. */
+  async exec(
+    body: {
+      cmd: string;
+      args: string[];
+      cwd: string;
+      env: Record<string, string>;
+      timeout_ms: number;
+      output_bytes: number;
+    },
+    signal: AbortSignal,
+  ): Promise<globalThis.Response> {
+    const request = {
+      process: {
+        cmd: body.cmd,
+        args: body.args,
+        envs: body.env,
+        ...(body.cwd ? { cwd: body.cwd } : {}),
+      },
+      stdin: false,
+    };
+    const headers = new Headers(
+      body.timeout_ms ? { "connect-timeout-ms": String(body.timeout_ms) } : {},
+    );
+    const output: { stdout: Uint8Array[]; stderr: Uint8Array[] } = { stdout: [], stderr: [] };
+    let [room, truncated, killedBy, exitCode] = [body.output_bytes, false, 0, 0];
+    const kill = (): void => this.started.at(-1)?.signal(9);
+    signal.addEventListener("abort", kill);
+    const events = this.#start(
+      request as Parameters<ServiceImpl<typeof Process>["start"]>[0],
+      headers,
+      new AbortController().signal,
+    );
+    for await (const { event } of events) {
+      const inner = event?.event;
+      if (inner?.case === "data") {
+        const { case: kind, value } = inner.value?.output ?? {};
+        const data = (value ?? new Uint8Array()) as Uint8Array;
+        truncated ||= data.length > room;
+        output[kind === "stderr" ? "stderr" : "stdout"].push(data.slice(0, room));
+        room -= Math.min(room, data.length);
+      } else if (inner?.case === "end") {
+        exitCode = inner.value?.exitCode ?? 0;
+        killedBy = this.started.at(-1)?.killedBy ?? 0;
+      }
+    }
+    signal.removeEventListener("abort", kill);
+    const stdout = new Uint8Array(await new Blob(output.stdout as BlobPart[]).arrayBuffer());
+    const head = new TextEncoder().encode(JSON.stringify({
+      ...(killedBy ? { signal: killedBy } : { exit_code: exitCode }),
+      timed_out: killedBy === 9 && body.timeout_ms > 0 && body.timeout_ms < 5000,
+      truncated,
+      stdout_bytes: stdout.length,
+    }));
+    const length = new Uint8Array(new Uint32Array([head.length]).buffer);
+    const parts = [length, head, stdout, ...output.stderr as Uint8Array<ArrayBuffer>[]];
+    const bytes = await new Blob(parts).arrayBuffer();
+    return new globalThis.Response(bytes);
   }
 
   service(): ServiceImpl<typeof Process> {
@@ -191,6 +251,16 @@ async function* run(
         if (data === "end" || (process.pty && data[0] === 4)) return;
         yield out(data);
       }
+      return;
+    case "true":
+    case "sh":
+    case "bash":
+    case "python3":
+    case "node":
+    case "git":
+    case "curl":
+      if (!process.pty) return;
+      while (await process.read() !== undefined) { /* a shell that waits */ }
       return;
     default:
       while (await process.read() !== undefined) { /* takes input and says nothing */ }

@@ -1,0 +1,155 @@
+/** Golden snapshots: one per template and size, booted once, warmed, sealed and kept. */
+import { logger, newSnapshotId } from "@wrenn/common";
+import { incompatibility } from "../core/snapshot_compatibility.ts";
+import type { Base } from "../rootfs/store.ts";
+import type { Snapshot, SnapshotStore } from "../snapshot/mod.ts";
+import { capture } from "./capture.ts";
+import { bootMachine, type HostParts, type MachineShape, untilAnswering } from "./machine.ts";
+import { warmUp } from "./warm_up.ts";
+
+/** A template and a size: what a golden snapshot is of, and what a pool holds. */
+export interface GoldenKey extends MachineShape {
+  readonly template: string;
+  /** 0 = the template's own size. */
+  readonly diskMb: number;
+}
+
+/** What goldens are made with. */
+export interface GoldenOptions {
+  readonly parts: HostParts;
+  /** Where they are kept. */
+  readonly store: SnapshotStore;
+}
+
+const log = logger("agent", "golden");
+
+/** Finds golden snapshots and makes those that are missing, each once at a time. */
+export class GoldenSnapshots {
+  readonly #options: GoldenOptions;
+  readonly #known = new Map<string, Snapshot>();
+  readonly #making = new Map<string, Promise<Snapshot>>();
+  readonly #stopped = new AbortController();
+
+  /** @param options Parts of the host and the store. */
+  constructor(options: GoldenOptions) {
+    this.#options = options;
+  }
+
+  /** The one that is there; undefined when there is none yet, or it belongs to another image, VMM or kernel. */
+  async find(key: GoldenKey): Promise<Snapshot | undefined> {
+    const base = await this.#base(key);
+    return await this.#find(key, base);
+  }
+
+  /**
+   * The golden snapshot of a template and size. The first call for it boots a machine, which takes seconds.
+   *
+   * @throws {WrennError} `template_not_found`, `invalid_request` for a disk smaller than the template's,
+   * `guest_unavailable`, `no_space`.
+   */
+  async get(key: GoldenKey): Promise<Snapshot> {
+    const base = await this.#base(key);
+    const found = await this.#find(key, base);
+    if (found) return found;
+    const name = nameOf(key, base);
+    let making = this.#making.get(name);
+    if (making === undefined) {
+      making = this.#make(key).finally(() => this.#making.delete(name));
+      this.#making.set(name, making);
+    }
+    const made = await making;
+    this.#known.set(name, made);
+    return made;
+  }
+
+  /** Forgets one that turned out to be of no use, and removes it. */
+  async drop(snapshot: Snapshot): Promise<void> {
+    for (const [name, known] of this.#known) {
+      if (known.id === snapshot.id) this.#known.delete(name);
+    }
+    await this.#options.store.remove(snapshot.id);
+  }
+
+  /** Gives up what is being made and waits until nothing of it is left. */
+  async stop(): Promise<void> {
+    this.#stopped.abort();
+    await Promise.allSettled(this.#making.values());
+  }
+
+  async #base({ template }: GoldenKey): Promise<Base> {
+    const { rootfs } = this.#options.parts;
+    const base = await rootfs.acquireBase(template);
+    rootfs.releaseBase(base);
+    return base;
+  }
+
+  async #find(key: GoldenKey, base: Base): Promise<Snapshot | undefined> {
+    const name = nameOf(key, base);
+    const known = this.#known.get(name);
+    if (known) return known;
+    const { store, parts } = this.#options;
+    for (const snapshot of await store.list()) {
+      const { manifest } = snapshot;
+      if (manifest.kind !== "golden" || nameOfManifest(snapshot) !== name) continue;
+      const why = incompatibility(manifest.environment, parts.vmm.environment);
+      if (why !== undefined) {
+        log.info("A golden snapshot is not for this host", { id: snapshot.id, why });
+        continue;
+      }
+      await store.verify(snapshot);
+      this.#known.set(name, snapshot);
+      return snapshot;
+    }
+    return undefined;
+  }
+
+  async #make(key: GoldenKey): Promise<Snapshot> {
+    const { parts, store } = this.#options;
+    const { signal } = this.#stopped;
+    const began = performance.now();
+    const { rootfs } = parts;
+    const held = await rootfs.acquireBase(key.template);
+    const diskId = `gold-${crypto.getRandomValues(new Uint8Array(8)).toHex()}`;
+    try {
+      using _permit = await parts.gate.enter(signal);
+      const machine = await bootMachine(parts, {
+        diskId,
+        shape: { vcpus: key.vcpus, memoryMb: key.memoryMb },
+        template: { name: held.template, hash: held.hash },
+        hostname: "wrenn",
+        makeDisk: () => rootfs.overlay(diskId, held, key.diskMb),
+      }, signal);
+      try {
+        await untilAnswering(parts, machine, signal);
+        const bootMs = Math.round(performance.now() - began);
+        await warmUp(parts, machine, { rounds: 2, deep: true }, signal);
+        await machine.vm.pause();
+        const snapshot = await capture(parts, machine, {
+          id: newSnapshotId(),
+          kind: "golden",
+          generation: 0,
+          sandboxId: null,
+          template: machine.template,
+          quiesced: true,
+          goesOn: false,
+        }, store);
+        const ms = Math.round(performance.now() - began);
+        log.info("Made a golden snapshot", { id: snapshot.id, ...key, bootMs, ms });
+        return snapshot;
+      } finally {
+        await machine.stop.run();
+      }
+    } finally {
+      rootfs.releaseBase(held);
+    }
+  }
+}
+
+function nameOf(key: GoldenKey, base: Base): string {
+  const diskMb = key.diskMb || base.sizeMb;
+  return [base.template, base.hash, key.vcpus, key.memoryMb, diskMb].join("/");
+}
+
+function nameOfManifest({ manifest: m }: Snapshot): string {
+  return [m.template.name, m.template.hash, m.vcpus, m.memory_mb, m.disk_mb].join("/");
+}

@@ -1,0 +1,32 @@
+/** The folder of golden snapshots, which several agents of one machine may share. */
+import { join } from "node:path";
+import { ConfigError } from "@wrenn/common";
+import { SnapshotStore } from "../snapshot/mod.ts";
+
+/** An open store. Disposing of it tells that this agent does not use the folder any more. */
+export interface GoldenStore extends Disposable {
+  readonly store: SnapshotStore;
+}
+
+/**
+ * Opens the folder. The first agent that uses it clears what dead ones left half-made.
+ *
+ * @throws {ConfigError} When it is on another file system than the data: disks link to it.
+ */
+export async function openGoldenStore(
+  { dir, dataDir, reserveMb }: { dir: string; dataDir: string; reserveMb: number },
+): Promise<GoldenStore> {
+  await Deno.mkdir(dir, { recursive: true, mode: 0o700 });
+  const [golden, data] = await Promise.all([Deno.stat(dir), Deno.stat(dataDir)]);
+  if (golden.dev !== data.dev) {
+    throw new ConfigError(
+      `Wrong configuration: WRENN_GOLDEN_DIR: '${dir}' is on another file system than '${dataDir}'`,
+    );
+  }
+  const users = await Deno.open(join(dir, "users.lock"), { create: true, write: true });
+  const store = new SnapshotStore({ root: dir, reserveMb });
+  if (await users.tryLock(true)) await store.sweep();
+  await users.unlock();
+  await users.lock(false);
+  return { store, [Symbol.dispose]: () => users.close() };
+}
