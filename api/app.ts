@@ -15,16 +15,24 @@ import { fileRoutes } from "./routes/files.ts";
 import { transferRoutes } from "./routes/files_transfer.ts";
 import { watchRoutes } from "./routes/files_watch.ts";
 import { metaRoutes, openApiDocument, registerShared } from "./routes/meta.ts";
+import { sandboxChangeRoutes } from "./routes/sandbox_changes.ts";
 import { sandboxRoutes } from "./routes/sandboxes.ts";
+import { snapshotRoutes } from "./routes/snapshots.ts";
 import { ExecService } from "./services/exec.ts";
 import { FileService } from "./services/files.ts";
-import type { KeyService, ReadinessService, SandboxService } from "./services/types.ts";
+import type {
+  KeyService,
+  ReadinessService,
+  SandboxService,
+  SnapshotService,
+} from "./services/types.ts";
 
 export { type ApiLimits, DEFAULT_LIMITS } from "./http/limits.ts";
 
 /** What the app needs. */
 export interface AppDeps {
   readonly sandboxes: SandboxService;
+  readonly snapshots: SnapshotService;
   readonly keys: KeyService;
   readonly readiness: ReadinessService;
   readonly log: Logger;
@@ -48,11 +56,12 @@ export interface App {
 
 /** Builds the app. */
 export function createApp(deps: AppDeps): App {
-  const { sandboxes, keys, readiness, log, version = "0.1.0" } = deps;
+  const { sandboxes, snapshots, keys, readiness, log, version = "0.1.0" } = deps;
   const limits: ApiLimits = { ...DEFAULT_LIMITS, ...deps.limits };
   const sockets = new SocketRegistry();
   const routeDeps: RouteDeps = {
     sandboxes,
+    snapshots,
     exec: new ExecService(sandboxes),
     files: new FileService(sandboxes),
     readiness,
@@ -68,6 +77,8 @@ export function createApp(deps: AppDeps): App {
   for (
     const part of [
       sandboxRoutes,
+      sandboxChangeRoutes,
+      snapshotRoutes,
       execRoutes,
       execStreamRoutes,
       fileRoutes,

@@ -10,7 +10,9 @@ import { listen, type RequestInfo } from "./http/server.ts";
 import { Reconciler } from "./reconcile/reconciler.ts";
 import { Keys } from "./services/keys.ts";
 import { Readiness } from "./services/readiness.ts";
+import { SandboxAccess } from "./services/sandbox_access.ts";
 import { Sandboxes } from "./services/sandboxes.ts";
+import { Snapshots } from "./services/snapshots.ts";
 
 /** A control plane that serves. */
 export interface ControlPlane {
@@ -48,9 +50,12 @@ export async function startControlPlane(config: ApiConfig): Promise<ControlPlane
 
     const keys = new Keys({ db, clock, log: logger("api", "keys") });
     undo.add(() => keys[Symbol.asyncDispose](), "keys");
-    const sandboxes = new Sandboxes({ db, hosts, clock, log: logger("api", "sandboxes"), signal });
+    const access = new SandboxAccess({ db, hosts, log: logger("api", "sandboxes"), signal });
+    const life = { db, hosts, access, signal };
+    const sandboxes = new Sandboxes({ ...life, clock, log: logger("api", "sandboxes") });
+    const snapshots = new Snapshots({ ...life, log: logger("api", "snapshots") });
     const readiness = new Readiness({ db, hosts });
-    const app = createApp({ sandboxes, keys, readiness, log: logger("api", "http") });
+    const app = createApp({ sandboxes, snapshots, keys, readiness, log: logger("api", "http") });
 
     hosts.start();
     reconciler.start();

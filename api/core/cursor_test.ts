@@ -1,11 +1,11 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { hasCode, type SandboxId } from "@wrenn/common";
+import { hasCode } from "@wrenn/common";
 import fc from "fast-check";
 import { decodeCursor, encodeCursor } from "./cursor.ts";
 
 const position = fc.record({
   createdAtUs: fc.bigInt({ min: 0n, max: 99_999_999_999_999_999n }),
-  id: fc.stringMatching(/^sb-[0-9a-f]{8}$/).map((id) => id as SandboxId),
+  id: fc.stringMatching(/^(sb-[0-9a-f]{8}|snap-[0-9a-f]{16})$/),
 }, { noNullPrototype: true });
 
 Deno.test("decodeCursor() gives back what encodeCursor() took, in letters that a URL may hold", () => {

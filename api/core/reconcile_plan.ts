@@ -24,7 +24,7 @@ export interface KnownSandbox {
 export interface LiveSandbox {
   readonly id: string;
   readonly executionId: string;
-  readonly status: "starting" | "running" | "paused" | "stopped" | "error";
+  readonly status: "starting" | "running" | "paused" | "hibernated" | "stopped" | "error";
   readonly createdAt: number;
   readonly lastActiveAt: number;
   /** Why it ended. */
@@ -112,8 +112,6 @@ function repairPresent(row: KnownSandbox, live: LiveSandbox): Repair | undefined
   if (row.stopRequested) {
     return isAlive(live) ? { kind: "finish_stop", id, executionId, version } : stopped(row);
   }
-  // A hibernated sandbox is files; the host forgets the process it was.
-  if (row.status === "hibernated" && !isAlive(live)) return undefined;
   if (row.status !== live.status) {
     const to = towards(row.status, live.status);
     if (to === undefined) return undefined;
@@ -150,15 +148,18 @@ function repairAbsent(row: KnownSandbox, host: HostView): Repair | undefined {
         ? lost("Its host no longer has it", "host_unavailable")
         : undefined;
     default:
-      // Paused and hibernated sandboxes may be nothing but files: absence from the list proves nothing.
+      // They may be nothing but files, which a host that is being repaired does not list. What is lost shows when
+      // somebody resumes it: the host denies it then, and the row becomes an error.
       return undefined;
   }
 }
 
 /** The next state on the way to what the host has; two steps where the table asks for them. */
-function towards(from: SandboxStatus, to: SandboxStatus): SandboxStatus | undefined {
+export function towards(from: SandboxStatus, to: SandboxStatus): SandboxStatus | undefined {
   if (canMove(from, to)) return to;
-  return to === "paused" && canMove(from, "running") ? "running" : undefined;
+  const via = to === "hibernated" ? "paused" : "running";
+  if (to !== "paused" && to !== "hibernated") return undefined;
+  return canMove(from, via) ? via : towards(from, via);
 }
 
 function stopped({ id, version }: KnownSandbox): Repair {
@@ -167,5 +168,5 @@ function stopped({ id, version }: KnownSandbox): Repair {
 }
 
 function isAlive(live: LiveSandbox): boolean {
-  return live.status === "starting" || live.status === "running" || live.status === "paused";
+  return !hasEnded(live.status);
 }

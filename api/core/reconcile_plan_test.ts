@@ -117,7 +117,12 @@ Deno.test("the state that the host has is written", () => {
     ["running", "error", ["move error"]],
     ["pending", "error", ["move error"]],
     ["running", "starting", []],
-    ["hibernated", "stopped", []],
+    ["paused", "hibernated", ["move hibernated"]],
+    ["running", "hibernated", ["move paused"]],
+    ["starting", "hibernated", ["move running"]],
+    ["hibernated", "running", ["move running"]],
+    ["hibernated", "paused", ["move running"]],
+    ["hibernated", "stopped", ["move stopped"]],
   ];
   for (const [known, seen, expected] of cases) {
     const found = plan([row({ status: known })], view([live({ status: seen })]));

@@ -6,6 +6,7 @@ import { ENDED_STATUSES, hasEnded, statesBefore, STATUSES } from "../core/sandbo
 import type {
   CreateSandbox,
   ListSandboxes,
+  OnTimeout,
   SandboxPage,
   SandboxRecord,
   SandboxStatus,
@@ -66,7 +67,7 @@ interface SandboxRow {
   memory_mb: number;
   disk_mb: number;
   timeout_sec: number;
-  on_timeout: "destroy" | "pause";
+  on_timeout: OnTimeout;
   metadata: Record<string, string>;
   host_id: string;
   host_ip: string | null;
@@ -115,6 +116,32 @@ export async function insertSandbox(
     { idempotent: true },
   );
   return row && toStored(row);
+}
+
+/**
+ * Inserts the rows of copies in one statement, in state `pending`, with everything of `source` but its identity.
+ *
+ * @throws {Error} When an id is taken: the caller draws others.
+ */
+export async function insertForks(
+  db: Queryable,
+  source: StoredSandbox,
+  children: readonly { readonly id: SandboxId; readonly executionId: string }[],
+): Promise<StoredSandbox[]> {
+  const rows = await db.query<SandboxRow>(
+    `INSERT INTO sandboxes (id, team_id, host_id, execution_id, template, vcpus, memory_mb, disk_mb, timeout_sec,
+       on_timeout, metadata, network, reason)
+     SELECT child.id, s.team_id, s.host_id, child.execution_id, s.template, s.vcpus, s.memory_mb, s.disk_mb,
+       s.timeout_sec, s.on_timeout, s.metadata, s.network, 'forked from ' || s.id
+     FROM sandboxes s, unnest($2::text[], $3::text[]) AS child (id, execution_id)
+     WHERE s.id = $1
+     ON CONFLICT (id) DO UPDATE SET id = EXCLUDED.id
+       WHERE sandboxes.execution_id = EXCLUDED.execution_id
+     RETURNING *`,
+    [source.id, children.map(({ id }) => id), children.map(({ executionId }) => executionId)],
+    { idempotent: true },
+  );
+  return rows.map(toStored);
 }
 
 /** The team's sandbox of this id. */

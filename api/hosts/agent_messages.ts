@@ -2,21 +2,47 @@
 import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import {
+  type ForkReport as WireReport,
+  type Generation as WireGeneration,
   OnTimeout,
+  type Receipt as WireReceipt,
+  type Restore,
+  RestoredFrom,
   type Sandbox,
   type SandboxSpecSchema,
   SandboxStatus as Live,
 } from "@wrenn/proto/agent";
 import type { LiveSandbox } from "../core/reconcile_plan.ts";
 import type { HostFacts } from "../db/sandboxes.ts";
-import type { CreateSandbox } from "../services/types.ts";
+import type {
+  CreateSandbox,
+  ForkReport,
+  Generation,
+  Receipt,
+  Restored,
+} from "../services/types.ts";
 
 const STATUS: Readonly<Partial<Record<Live, LiveSandbox["status"]>>> = {
   [Live.STARTING]: "starting",
   [Live.RUNNING]: "running",
   [Live.PAUSED]: "paused",
+  [Live.HIBERNATED]: "hibernated",
   [Live.STOPPED]: "stopped",
   [Live.ERROR]: "error",
+};
+
+const ON_TIMEOUT: Readonly<Record<CreateSandbox["onTimeout"], OnTimeout>> = {
+  destroy: OnTimeout.DESTROY,
+  pause: OnTimeout.PAUSE,
+  hibernate: OnTimeout.HIBERNATE,
+};
+
+const RESTORED_FROM: Readonly<Record<RestoredFrom, Restored["from"]>> = {
+  [RestoredFrom.UNSPECIFIED]: "running",
+  [RestoredFrom.RUNNING]: "running",
+  [RestoredFrom.PAUSED]: "paused",
+  [RestoredFrom.MEMORY]: "memory",
+  [RestoredFrom.DISK]: "disk",
 };
 
 /** A create request as the agent takes it. */
@@ -27,7 +53,7 @@ export function toSpec(request: CreateSandbox): MessageInitShape<typeof SandboxS
     memoryMb: request.memoryMb,
     diskMb: request.diskMb,
     timeoutSec: request.timeoutSec,
-    onTimeout: request.onTimeout === "pause" ? OnTimeout.PAUSE : OnTimeout.DESTROY,
+    onTimeout: ON_TIMEOUT[request.onTimeout],
     env: { ...request.env },
     network: {
       internet: request.network.internet,
@@ -44,6 +70,48 @@ export function toFacts(sandbox: Sandbox | undefined): HostFacts {
     startedAt: toDate(sandbox?.startedAt),
     lastActiveAt: toDate(sandbox?.lastActiveAt),
     diskMb: sandbox?.spec?.diskMb || undefined,
+  };
+}
+
+/** A receipt. */
+export function toReceipt(receipt: WireReceipt | undefined): Receipt {
+  return {
+    generation: Number(receipt?.generation ?? 0n),
+    digest: receipt?.digest || undefined,
+    bytes: Number(receipt?.bytes ?? 0n),
+    durableAt: toDate(receipt?.durableAt),
+  };
+}
+
+/** How a sandbox came back. */
+export function toRestored(restore: Restore | undefined): Restored {
+  return {
+    from: RESTORED_FROM[restore?.from ?? RestoredFrom.UNSPECIFIED],
+    generation: Number(restore?.generation ?? 0n),
+    reason: restore?.reason || undefined,
+  };
+}
+
+/** What was done to a copy. */
+export function toForkReport(report: WireReport | undefined): ForkReport | undefined {
+  return report && {
+    entropyReseeded: report.entropyReseeded,
+    clockSet: report.clockSet,
+    hostname: report.hostname,
+    machineId: report.machineId,
+    connectionsDropped: report.connectionsDropped,
+    hooks: report.hooks.map(({ name, exitCode, timedOut }) => ({ name, exitCode, timedOut })),
+  };
+}
+
+/** A generation. */
+export function toGeneration(generation: WireGeneration): Generation {
+  return {
+    generation: Number(generation.generation),
+    digest: generation.digest,
+    bytes: Number(generation.bytes),
+    createdAt: toDate(generation.createdAt) ?? new Date(0),
+    snapshotId: generation.snapshotId || undefined,
   };
 }
 

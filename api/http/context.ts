@@ -3,7 +3,12 @@ import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Logger } from "@wrenn/common";
 import type { ExecService } from "../services/exec.ts";
 import type { FileService } from "../services/files.ts";
-import type { Principal, ReadinessService, SandboxService } from "../services/types.ts";
+import type {
+  Principal,
+  ReadinessService,
+  SandboxService,
+  SnapshotService,
+} from "../services/types.ts";
 import { invalidInput } from "./errors.ts";
 import type { ApiLimits } from "./limits.ts";
 import type { RequestInfo } from "./server.ts";
@@ -25,6 +30,7 @@ export interface AppEnv {
 /** Dependencies of the routes. */
 export interface RouteDeps {
   readonly sandboxes: SandboxService;
+  readonly snapshots: SnapshotService;
   readonly exec: ExecService;
   readonly files: FileService;
   readonly readiness: ReadinessService;

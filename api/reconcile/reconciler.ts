@@ -16,6 +16,7 @@ import { toFacts, toLive } from "../hosts/agent_messages.ts";
 import type { ConnectedHost } from "../hosts/host_link.ts";
 import type { HostRegistry } from "../hosts/host_registry.ts";
 import { performRepair, type RepairContext } from "./executor.ts";
+import { repairSnapshots } from "./snapshot_repairs.ts";
 
 /** What the reconciler needs. */
 export interface ReconcilerOptions {
@@ -121,7 +122,8 @@ export class Reconciler {
       if (reachableForMs < SETTLE_MS) void this.#signalIn(SETTLE_MS - reachableForMs);
       const facts = new Map(listed.map((s) => [s.id, toFacts(s)]));
       await this.#perform(repairs, { db, client, log, facts });
-      return repairs.length;
+      const view = { hostId, listedAt, now };
+      return repairs.length + await repairSnapshots({ db, client, log, ...view });
     } catch (error) {
       log.warn("Cannot compare with a host", { host: hostId, error: fromAgentError(error) });
       return 0;

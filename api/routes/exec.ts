@@ -5,8 +5,8 @@ import { type AppEnv, createRoute, type RouteDeps, subApp, z } from "../http/con
 import { jsonBody } from "../http/json_body.ts";
 import type { ExecResult } from "../services/exec.ts";
 import { commandSchema } from "./command_shape.ts";
-import { sandboxId } from "./sandboxes.ts";
-import { BODY_ERRORS, errors, GUEST_ERRORS, sandboxParams } from "./schemas.ts";
+
+import { BODY_ERRORS, errors, GUEST_ERRORS, sandboxId, sandboxParams } from "./schemas.ts";
 
 const resultSchema = z.strictObject({
   sandbox_id: z.string(),

@@ -7,8 +7,8 @@ import type { JsonSocket } from "../http/socket.ts";
 import type { ExecOutput, ExecService } from "../services/exec.ts";
 import type { OpenSandbox } from "../services/types.ts";
 import { inputSchema, startSchema } from "./command_shape.ts";
-import { sandboxId } from "./sandboxes.ts";
-import { errors, GUEST_ERRORS, sandboxParams } from "./schemas.ts";
+
+import { errors, GUEST_ERRORS, sandboxId, sandboxParams } from "./schemas.ts";
 
 const DESCRIPTION = `
 A WebSocket of JSON text messages. The key goes in the \`X-API-Key\` header of the handshake.

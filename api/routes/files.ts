@@ -3,9 +3,9 @@ import type { OpenAPIHono } from "@hono/zod-openapi";
 import { type AppEnv, createRoute, type RouteDeps, subApp, z } from "../http/context.ts";
 import { jsonBody } from "../http/json_body.ts";
 import { fileBody, fileInfoSchema, listBody, moveBody, toFile, toInfoJson } from "./file_shape.ts";
-import { sandboxId } from "./sandboxes.ts";
+
 import { FILE_ERRORS } from "./files_transfer.ts";
-import { BODY_ERRORS, errors, sandboxParams } from "./schemas.ts";
+import { BODY_ERRORS, errors, sandboxId, sandboxParams } from "./schemas.ts";
 
 const base = "/v1/sandboxes/{id}/files";
 const tags = ["files"];

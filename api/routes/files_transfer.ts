@@ -18,8 +18,8 @@ import {
   toFile,
   writtenSchema,
 } from "./file_shape.ts";
-import { sandboxId } from "./sandboxes.ts";
-import { BODY_ERRORS, errors, GUEST_ERRORS, sandboxParams } from "./schemas.ts";
+
+import { BODY_ERRORS, errors, GUEST_ERRORS, sandboxId, sandboxParams } from "./schemas.ts";
 
 /** Codes of every call that touches a path. */
 export const FILE_ERRORS: readonly ErrorCode[] = [

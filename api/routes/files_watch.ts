@@ -3,8 +3,8 @@ import type { OpenAPIHono } from "@hono/zod-openapi";
 import { type AppEnv, createRoute, type RouteDeps, subApp } from "../http/context.ts";
 import { serveSocket } from "../http/session.ts";
 import { noMessage, toFile, watchMessage } from "./file_shape.ts";
-import { sandboxId } from "./sandboxes.ts";
-import { errors, GUEST_ERRORS, sandboxParams } from "./schemas.ts";
+
+import { errors, GUEST_ERRORS, sandboxId, sandboxParams } from "./schemas.ts";
 
 const DESCRIPTION = `
 A WebSocket of JSON text messages. The client's first message is the folder (schema \`WatchFiles\`) and must come within

@@ -1,7 +1,8 @@
 /** A sandbox on the wire: what goes in at create and what comes out everywhere. */
 import { z } from "@hono/zod-openapi";
 import { normalizeCidr } from "../core/cidr.ts";
-import type { CreateSandbox, SandboxRecord, SandboxStatus } from "../services/types.ts";
+import { isSnapshotId, type SnapshotId } from "@wrenn/common";
+import type { CreateSandbox, OnTimeout, SandboxRecord, SandboxStatus } from "../services/types.ts";
 import { env, metadata } from "./schemas.ts";
 
 const STATUSES = [
@@ -21,6 +22,13 @@ export const statusSchema: z.ZodEnum<{ [S in SandboxStatus]: S }> = z.enum(STATU
 export const templateName: z.ZodString = z.string()
   .regex(/^[a-z0-9][a-z0-9._-]{0,62}$/, "Must be a template name: a-z, 0-9, '.', '_', '-'")
   .openapi({ description: "Template", example: "base" });
+
+const ON_TIMEOUT = ["destroy", "pause", "hibernate"] as const satisfies readonly OnTimeout[];
+
+/** Snapshot ids. */
+export const snapshotIdSchema: z.ZodType<SnapshotId> = z.string()
+  .refine(isSnapshotId, { error: "Must be a snapshot id" })
+  .openapi({ type: "string", description: "Snapshot id", example: "snap-0123456789abcdef" });
 
 const cidrs = z.array(z.string()).max(256).transform((list, ctx) =>
   list.map((item, i) => {
@@ -43,43 +51,60 @@ const network = z.strictObject({
     "What the guest may reach. An allowed network beats a denied one; private ranges stay closed.",
 });
 
-/** A validated create body, defaults filled in. */
+/** A validated create body. */
 export interface CreateBody {
-  readonly template: string;
-  readonly vcpus: number;
-  readonly memory_mb: number;
-  readonly disk_mb: number;
+  readonly snapshot?: SnapshotId | undefined;
+  readonly template?: string | undefined;
+  readonly vcpus?: number | undefined;
+  readonly memory_mb?: number | undefined;
+  readonly disk_mb?: number | undefined;
   readonly timeout_sec: number;
-  readonly on_timeout: "destroy" | "pause";
+  readonly on_timeout: OnTimeout;
   readonly env: Record<string, string>;
   readonly metadata: Record<string, string>;
   readonly network: { internet: boolean; allow_out: string[]; deny_out: string[] };
 }
 
+/** What a snapshot has settled. */
+const FROM_SNAPSHOT = ["template", "vcpus", "memory_mb", "disk_mb"] as const;
+
 /** Body of `POST /v1/sandboxes`. */
 export const createBody: z.ZodType<CreateBody> = z.strictObject({
-  template: templateName.default("base"),
-  vcpus: z.int().min(1).max(8).default(1),
-  memory_mb: z.int().min(128).max(16_384).default(512),
-  disk_mb: z.int().min(0).max(1_048_576).default(0).openapi({
+  snapshot: snapshotIdSchema.optional().openapi({
+    description:
+      "Start from this snapshot, in its own size: without `template`, `vcpus`, `memory_mb`, `disk_mb`.",
+  }),
+  template: templateName.optional().openapi({ default: "base" }),
+  vcpus: z.int().min(1).max(8).optional().openapi({ default: 1 }),
+  memory_mb: z.int().min(128).max(16_384).optional().openapi({ default: 512 }),
+  disk_mb: z.int().min(0).max(1_048_576).optional().openapi({
     description: "Disk size; 0 is the template's own.",
+    default: 0,
   }),
   timeout_sec: z.int().min(0).max(2_592_000).default(0).openapi({
-    description: "Idle lifetime: the sandbox ends this long after its last use; 0 is never.",
+    description: "Idle lifetime: what `on_timeout` says happens this long after the last use; " +
+      "0 is never.",
   }),
-  on_timeout: z.enum(["destroy", "pause"]).default("destroy"),
+  on_timeout: z.enum(ON_TIMEOUT).default("destroy"),
   env: env.default({}),
   metadata: metadata.default({}),
   network: network.prefault({}),
+}).superRefine((body, ctx) => {
+  if (body.snapshot === undefined) return;
+  for (const name of FROM_SNAPSHOT) {
+    if (body[name] === undefined) continue;
+    ctx.addIssue({ code: "custom", message: "Must not come with 'snapshot'", path: [name] });
+  }
 }).openapi("CreateSandbox");
 
-/** A validated body as the service takes it. */
+/** A validated body as the service takes it, defaults filled in. */
 export function toCreate(body: CreateBody): CreateSandbox {
   return {
-    template: body.template,
-    vcpus: body.vcpus,
-    memoryMb: body.memory_mb,
-    diskMb: body.disk_mb,
+    ...(body.snapshot === undefined ? {} : { snapshot: body.snapshot }),
+    template: body.template ?? "base",
+    vcpus: body.vcpus ?? 1,
+    memoryMb: body.memory_mb ?? 512,
+    diskMb: body.disk_mb ?? 0,
     timeoutSec: body.timeout_sec,
     onTimeout: body.on_timeout,
     env: body.env,
@@ -92,7 +117,10 @@ export function toCreate(body: CreateBody): CreateSandbox {
   };
 }
 
-const time = z.iso.datetime().openapi({ example: "2026-01-31T12:00:00.000Z" });
+/** Moments. */
+export const time: z.ZodType<string> = z.iso.datetime().openapi({
+  example: "2026-01-31T12:00:00.000Z",
+});
 
 /** A sandbox in JSON. */
 export interface SandboxJson {
@@ -103,7 +131,7 @@ export interface SandboxJson {
   memory_mb: number;
   disk_mb: number;
   timeout_sec: number;
-  on_timeout: "destroy" | "pause";
+  on_timeout: OnTimeout;
   metadata: Record<string, string>;
   host_id: string | null;
   host_ip: string | null;
@@ -114,8 +142,8 @@ export interface SandboxJson {
   error?: { code: string; message: string } | undefined;
 }
 
-/** A sandbox as every call answers it. */
-export const sandboxSchema: z.ZodType<SandboxJson> = z.strictObject({
+/** What every call answers of a sandbox. */
+export const sandboxFields: { [F in keyof Required<SandboxJson>]: z.ZodType<SandboxJson[F]> } = {
   id: z.string().openapi({ example: "sb-1a2b3c4d" }),
   status: statusSchema,
   template: z.string(),
@@ -123,7 +151,7 @@ export const sandboxSchema: z.ZodType<SandboxJson> = z.strictObject({
   memory_mb: z.int(),
   disk_mb: z.int(),
   timeout_sec: z.int(),
-  on_timeout: z.enum(["destroy", "pause"]),
+  on_timeout: z.enum(ON_TIMEOUT),
   metadata: z.record(z.string(), z.string()),
   host_id: z.string().nullable(),
   host_ip: z.string().nullable().openapi({
@@ -137,7 +165,11 @@ export const sandboxSchema: z.ZodType<SandboxJson> = z.strictObject({
   error: z.strictObject({ code: z.string(), message: z.string() }).optional().openapi({
     description: "Why it stopped or failed.",
   }),
-}).openapi("Sandbox");
+};
+
+/** A sandbox as most calls answer it. */
+export const sandboxSchema: z.ZodType<SandboxJson> = z.strictObject(sandboxFields)
+  .openapi("Sandbox");
 
 /** One page of a list. */
 export const pageSchema: z.ZodType<{ sandboxes: SandboxJson[]; next_cursor: string | null }> = z

@@ -1,10 +1,19 @@
 /** `/v1/sandboxes`: the life cycle. */
 import type { OpenAPIHono } from "@hono/zod-openapi";
-import { isSandboxId, type SandboxId, WrennError } from "@wrenn/common";
+import { WrennError } from "@wrenn/common";
 import { type AppEnv, createRoute, type RouteDeps, subApp, z } from "../http/context.ts";
 import { jsonBody } from "../http/json_body.ts";
 import type { ListSandboxes, SandboxStatus } from "../services/types.ts";
-import { BODY_ERRORS, errors, sandboxParams, text } from "./schemas.ts";
+import {
+  BODY_ERRORS,
+  cursor,
+  errors,
+  json,
+  limit,
+  sandboxId,
+  sandboxParams,
+  text,
+} from "./schemas.ts";
 import {
   createBody,
   pageSchema,
@@ -17,10 +26,6 @@ import {
 
 const METADATA_PREFIX = "metadata.";
 const tags = ["sandboxes"];
-const json = <S extends z.ZodType>(schema: S, description: string) => ({
-  description,
-  content: { "application/json": { schema } },
-});
 
 /** A parameter that may come once or several times. */
 const repeated = (item: z.ZodType<string>) =>
@@ -39,11 +44,8 @@ const listQuery = z.object({
     description:
       "`key=value`, repeated: every pair must match. `metadata.<key>=<value>` also works.",
   }),
-  limit: z.string().regex(/^\d{1,3}$/, "Must be a number").transform(Number)
-    .pipe(z.int().min(1).max(100)).default(50)
-    .openapi({ type: "integer", minimum: 1, maximum: 100, default: 50 }),
-  cursor: z.string().regex(/^[A-Za-z0-9_=.-]{1,512}$/, "Must be a cursor of the page before")
-    .optional().openapi({ description: "`next_cursor` of the page before." }),
+  limit,
+  cursor,
 }).catchall(text);
 
 const routes = {
@@ -52,13 +54,17 @@ const routes = {
     path: "/v1/sandboxes",
     tags,
     summary: "Create a sandbox",
-    description: "Answers when the sandbox runs.",
+    description:
+      "Answers when the sandbox runs. The header `Server-Timing` says where the time went.",
     request: { body: { required: true, content: { "application/json": { schema: createBody } } } },
     responses: {
       201: json(sandboxSchema, "It runs"),
       ...errors(
         ...BODY_ERRORS,
         "template_not_found",
+        "snapshot_not_found",
+        "snapshot_corrupt",
+        "snapshot_incompatible",
         "conflict",
         "already_exists",
         "capacity_exhausted",
@@ -100,33 +106,13 @@ const routes = {
   }),
 };
 
-const transition = (name: "pause" | "resume" | "ping", summary: string, description: string) =>
-  createRoute({
-    method: "post",
-    path: `/v1/sandboxes/{id}/${name}`,
-    tags,
-    summary,
-    description,
-    request: { params: sandboxParams },
-    responses: {
-      200: json(sandboxSchema, "The sandbox"),
-      ...errors(
-        "sandbox_not_found",
-        "sandbox_not_running",
-        "sandbox_paused",
-        "conflict",
-        "host_unavailable",
-        "guest_unavailable",
-        "timeout",
-      ),
-    },
-  });
-
 /** Routes of the life cycle. */
 export function sandboxRoutes({ sandboxes, limits }: RouteDeps): OpenAPIHono<AppEnv> {
   const app = subApp();
   app.openapi({ ...routes.create, middleware: jsonBody(limits) }, async (c) => {
-    const made = await sandboxes.create(c.var.who, toCreate(c.req.valid("json")));
+    const timing = new Map<string, number>();
+    const made = await sandboxes.create(c.var.who, toCreate(c.req.valid("json")), { timing });
+    c.header("server-timing", [...timing].map(([name, ms]) => `${name};dur=${ms}`).join(", "));
     return c.json(toSandbox(made), 201);
   });
   app.openapi(routes.list, async (c) => {
@@ -141,28 +127,7 @@ export function sandboxRoutes({ sandboxes, limits }: RouteDeps): OpenAPIHono<App
     await sandboxes.destroy(c.var.who, sandboxId(c.req.valid("param")));
     return c.body(null, 204);
   });
-  app.openapi(
-    transition("pause", "Pause a sandbox", "Its vCPUs stand still; memory and disk stay."),
-    async (c) =>
-      c.json(toSandbox(await sandboxes.pause(c.var.who, sandboxId(c.req.valid("param")))), 200),
-  );
-  app.openapi(
-    transition("resume", "Resume a sandbox", "It goes on where it was paused."),
-    async (c) =>
-      c.json(toSandbox(await sandboxes.resume(c.var.who, sandboxId(c.req.valid("param")))), 200),
-  );
-  app.openapi(
-    transition("ping", "Keep a sandbox alive", "Moves the idle deadline as a command would."),
-    async (c) =>
-      c.json(toSandbox(await sandboxes.ping(c.var.who, sandboxId(c.req.valid("param")))), 200),
-  );
   return app;
-}
-
-/** The id of validated path parameters. */
-export function sandboxId({ id }: { id: string }): SandboxId {
-  if (!isSandboxId(id)) throw new WrennError("sandbox_not_found", "Sandbox not found");
-  return id;
 }
 
 function toList(query: z.output<typeof listQuery>): ListSandboxes {

@@ -4,6 +4,14 @@ import { WrennError } from "@wrenn/common";
 import { OTHER_KEY } from "../testing/fake_services.ts";
 import { TestApp } from "../testing/test_app.ts";
 import { pageSchema, sandboxSchema } from "./sandbox_shape.ts";
+import {
+  forkedSchema,
+  generationsSchema,
+  restedSchema,
+  snapshotPageSchema,
+  snapshotSchema,
+  wokenSchema,
+} from "./snapshot_shape.ts";
 
 async function codeOf(response: Response): Promise<[number, string]> {
   return [response.status, (await response.json()).error.code];
@@ -105,7 +113,9 @@ Deno.test("another team's sandbox does not exist", async () => {
   await using t = new TestApp();
   const id = await t.create();
   const other = { "x-api-key": OTHER_KEY };
-  for (const { method, path } of t.app.routes.filter((r) => r.path.includes(":id"))) {
+  for (
+    const { method, path } of t.app.routes.filter((r) => r.path.startsWith("/v1/sandboxes/:id"))
+  ) {
     const form = new FormData();
     form.append("path", "/tmp/a");
     form.append("file", new Blob(["x"]));
@@ -123,6 +133,12 @@ Deno.test("another team's sandbox does not exist", async () => {
       ? { cmd: "true" }
       : path.endsWith("/move")
       ? { path: "/a", destination: "/b" }
+      : path.endsWith("/fork")
+      ? { count: 1 }
+      : path.endsWith("/rollback")
+      ? { generation: 1 }
+      : path.endsWith("/snapshots")
+      ? { name: "a" }
       : { path: "/tmp" };
     const handshake: Record<string, string> = path.endsWith("stream") || path.endsWith("watch")
       ? {
@@ -139,6 +155,47 @@ Deno.test("another team's sandbox does not exist", async () => {
     (await (await t.request("GET", "/v1/sandboxes", undefined, other)).json()).sandboxes,
     [],
   );
+});
+
+Deno.test("rest, wake, copies and snapshots answer in the shapes of the document", async () => {
+  await using t = new TestApp();
+  const id = await t.create({ on_timeout: "hibernate", timeout_sec: 60 });
+  const post = async (path: string, body?: unknown): Promise<unknown> => {
+    const response = await t.request("POST", path, body);
+    assert(response.ok, `${path} ${response.status}`);
+    return await response.json();
+  };
+  const paused = restedSchema.parse(await post(`/v1/sandboxes/${id}/pause`));
+  assertEquals(paused.receipt, { generation: 0, digest: null, bytes: 0, durable_at: null });
+  const named = await post(`/v1/sandboxes/${id}/snapshots`, { name: "first" });
+  const snapshot = snapshotSchema.parse(named);
+  assertEquals([snapshot.name, snapshot.generation, snapshot.sandbox_id], ["first", 1, id]);
+  const woken = wokenSchema.parse(await post(`/v1/sandboxes/${id}/resume`));
+  assertEquals(woken.restored, { from: "paused", generation: 1, reason: null });
+  const asleep = restedSchema.parse(await post(`/v1/sandboxes/${id}/hibernate`));
+  assertEquals([asleep.status, asleep.receipt.generation], ["hibernated", 2]);
+  const back = wokenSchema.parse(await post(`/v1/sandboxes/${id}/rollback`, { generation: 1 }));
+  assertEquals([back.status, back.restored.generation], ["running", 1]);
+  const list = await (await t.request("GET", `/v1/sandboxes/${id}/generations`)).json();
+  const { generations } = generationsSchema.parse(list);
+  assertEquals(generations.map((g) => g.snapshot), [null, snapshot.id]);
+  const { sandboxes } = forkedSchema.parse(await post(`/v1/sandboxes/${id}/fork`, { count: 2 }));
+  assertEquals(sandboxes.map((s) => s.report?.hostname), sandboxes.map((s) => s.id));
+  const child = sandboxSchema.parse(await post("/v1/sandboxes", { snapshot: snapshot.id }));
+  assertEquals(child.status, "running");
+  const page = await (await t.request("GET", "/v1/snapshots?name=first")).json();
+  assertEquals(snapshotPageSchema.parse(page).snapshots, [snapshot]);
+  const gone = await t.request("DELETE", `/v1/snapshots/${snapshot.id}`);
+  assertEquals(gone.status, 204);
+  const missing = await t.request("GET", `/v1/snapshots/${snapshot.id}`);
+  assertEquals(await codeOf(missing), [404, "snapshot_not_found"]);
+});
+
+Deno.test("create says in Server-Timing where the time went", async () => {
+  await using t = new TestApp();
+  const response = await t.request("POST", "/v1/sandboxes", {});
+  assert(response.headers.has("server-timing"));
+  await response.body?.cancel();
 });
 
 Deno.test("a fault of ours is `internal` without its cause, one of the host is 503", async () => {

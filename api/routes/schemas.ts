@@ -1,6 +1,12 @@
 /** Shapes that several routes share, each once: validation, types and OpenAPI come from here. */
 import { z } from "@hono/zod-openapi";
-import { ERROR_CODES, type ErrorCode } from "@wrenn/common";
+import {
+  ERROR_CODES,
+  type ErrorCode,
+  isSandboxId,
+  type SandboxId,
+  WrennError,
+} from "@wrenn/common";
 
 const PATH_BYTES = 4096;
 const ARG_BYTES = 131_071; // Linux MAX_ARG_STRLEN without its NUL
@@ -121,6 +127,30 @@ export const sandboxParams: z.ZodObject<{ id: z.ZodString }> = z.object({
     param: { name: "id", in: "path" },
   }),
 });
+
+/** The id of validated path parameters. */
+export function sandboxId({ id }: { id: string }): SandboxId {
+  if (!isSandboxId(id)) throw new WrennError("sandbox_not_found", "Sandbox not found");
+  return id;
+}
+
+/** Query parameter of lists: length of a page. */
+export const limit: z.ZodType<number> = z.string().regex(/^\d{1,3}$/, "Must be a number")
+  .transform(Number).pipe(z.int().min(1).max(100)).default(50)
+  .openapi({ type: "integer", minimum: 1, maximum: 100, default: 50 });
+
+/** Query parameter of lists: where the page before ended. */
+export const cursor: z.ZodType<string | undefined> = z.string()
+  .regex(/^[A-Za-z0-9_=.-]{1,512}$/, "Must be a cursor of the page before")
+  .optional().openapi({ description: "`next_cursor` of the page before." });
+
+/** A JSON response of a route. */
+export function json<S extends z.ZodType>(
+  schema: S,
+  description: string,
+): { description: string; content: { "application/json": { schema: S } } } {
+  return { description, content: { "application/json": { schema } } };
+}
 
 type ErrorResponses = Record<number, {
   description: string;

@@ -6,7 +6,6 @@
 import {
   type Clock,
   delay,
-  type ErrorCode,
   hasCode,
   type Logger,
   newExecutionId,
@@ -17,16 +16,16 @@ import { hasEnded } from "../core/sandbox_states.ts";
 import type { Database } from "../db/database.ts";
 import {
   findByIdempotencyKey,
-  findSandbox,
   freeIdempotencyKey,
   insertSandbox,
-  moveSandbox,
   type StoredSandbox,
 } from "../db/sandboxes.ts";
+import { findSnapshot } from "../db/snapshots.ts";
 import { fromAgentError } from "../hosts/agent_errors.ts";
 import { toFacts, toSpec } from "../hosts/agent_messages.ts";
 import type { ConnectedHost } from "../hosts/host_link.ts";
 import type { HostRegistry } from "../hosts/host_registry.ts";
+import type { StartedSandboxes } from "./sandbox_start.ts";
 import type { CreateOptions, CreateSandbox, Principal, SandboxRecord } from "./types.ts";
 
 /** What creating needs. */
@@ -35,20 +34,12 @@ export interface SandboxCreatorOptions {
   readonly hosts: HostRegistry;
   readonly clock: Clock;
   readonly log: Logger;
-  readonly signal: () => void;
+  readonly started: StartedSandboxes;
 }
 
 const CREATE_TIMEOUT_MS = 120_000;
-const UNDO_TIMEOUT_MS = 10_000;
 /** How often a repeated request looks whether the first one is done. */
 const POLL_MS = 200;
-/** Errors with which a host says that it has started nothing. */
-const REFUSALS: readonly ErrorCode[] = [
-  "invalid_request",
-  "template_not_found",
-  "capacity_exhausted",
-];
-
 type Idempotency = { readonly key: string; readonly hash: Uint8Array };
 
 /** Creates sandboxes. */
@@ -57,30 +48,32 @@ export class SandboxCreator {
   readonly #hosts: HostRegistry;
   readonly #clock: Clock;
   readonly #log: Logger;
-  readonly #signal: () => void;
+  readonly #started: StartedSandboxes;
 
   /** @param options Database, hosts, clock, log. */
-  constructor({ db, hosts, clock, log, signal }: SandboxCreatorOptions) {
+  constructor({ db, hosts, clock, log, started }: SandboxCreatorOptions) {
     this.#db = db;
     this.#hosts = hosts;
     this.#clock = clock;
     this.#log = log;
-    this.#signal = signal;
+    this.#started = started;
   }
 
   /** As {@linkcode SandboxService.create}. */
   async create(
     who: Principal,
     request: CreateSandbox,
-    { idempotencyKey }: CreateOptions = {},
+    { idempotencyKey, timing = new Map() }: CreateOptions = {},
   ): Promise<SandboxRecord> {
-    if (idempotencyKey === undefined) return await this.#createNew(who, request, undefined);
+    if (idempotencyKey === undefined) {
+      return await this.#createNew(who, request, timing, undefined);
+    }
     const idempotency = { key: idempotencyKey, hash: await hashRequest(request) };
     for (;;) {
       const before = await this.#earlier(who, idempotency);
       if (before) return before;
       try {
-        return await this.#createNew(who, request, idempotency);
+        return await this.#createNew(who, request, timing, idempotency);
       } catch (error) {
         // The same request at the same time was first.
         if (!hasCode(error, "already_exists")) throw error;
@@ -91,21 +84,35 @@ export class SandboxCreator {
   async #createNew(
     who: Principal,
     request: CreateSandbox,
+    timing: Map<string, number>,
     idempotency: Idempotency | undefined,
   ): Promise<SandboxRecord> {
-    const start = this.#clock.monotonic();
-    return await this.#hosts.placed(request.template, async (host) => {
-      const row = await this.#insert(who, request, host, idempotency);
-      const sandbox = await this.#start(row, request, host);
+    const make = async (order: CreateSandbox, host: ConnectedHost): Promise<SandboxRecord> => {
+      const watch = this.#stopwatch(timing);
+      const row = await this.#insert(who, order, host, idempotency);
+      watch("insert");
+      const sandbox = await this.#start(row, order, host, timing, watch);
       this.#log.info("Sandbox created", {
         sandbox: sandbox.id,
         team: who.teamId,
         host: host.hostId,
-        template: request.template,
-        durationMs: Math.round(this.#clock.monotonic() - start),
+        template: order.template,
+        ...(order.snapshot ? { snapshot: order.snapshot } : {}),
+        timing: Object.fromEntries(timing),
       });
       return sandbox;
-    });
+    };
+    if (request.snapshot === undefined) {
+      return await this.#hosts.placed(request.template, (host) => make(request, host));
+    }
+    const snapshot = await findSnapshot(this.#db, who.teamId, request.snapshot);
+    if (!snapshot) {
+      throw new WrennError("snapshot_not_found", `Snapshot '${request.snapshot}' not found`);
+    }
+    const { template, vcpus, memoryMb, diskMb } = snapshot;
+    // Its files are on one host.
+    const host = this.#hosts.get(snapshot.hostId);
+    return await make({ ...request, template, vcpus, memoryMb, diskMb }, host);
   }
 
   async #insert(
@@ -126,52 +133,37 @@ export class SandboxCreator {
     row: StoredSandbox,
     request: CreateSandbox,
     host: ConnectedHost,
+    timing: Map<string, number>,
+    watch: (name: string) => void,
   ): Promise<StoredSandbox> {
     const { id, executionId } = row;
     try {
       const { sandbox } = await host.client.createSandbox(
-        { id, executionId, spec: toSpec(request) },
-        { timeoutMs: CREATE_TIMEOUT_MS },
+        { id, executionId, spec: toSpec(request), snapshotId: request.snapshot ?? "" },
+        {
+          timeoutMs: CREATE_TIMEOUT_MS,
+          onHeader: (headers) => readServerTiming(headers.get("server-timing") ?? "", timing),
+        },
       );
-      return await this.#confirm(row, toFacts(sandbox));
+      watch("host");
+      const running = await this.#started.confirm(row, toFacts(sandbox));
+      watch("confirm");
+      return running;
     } catch (cause) {
       const error = fromAgentError(cause);
-      await this.#undo(row, host, error);
+      await this.#started.undo(row, host.client, error);
       throw error;
     }
   }
 
-  /** Writes `running`. The reconciler may have been faster; somebody may have destroyed it meanwhile. */
-  async #confirm(
-    row: StoredSandbox,
-    facts: ReturnType<typeof toFacts>,
-  ): Promise<StoredSandbox> {
-    const { id, teamId } = row;
-    const move = { id, to: "running", why: "started", facts, unlessStopRequested: true } as const;
-    const moved = await moveSandbox(this.#db, move);
-    if (moved) return moved;
-    const present = await findSandbox(this.#db, teamId, id);
-    if (present && !present.stopRequested && !hasEnded(present.status)) return present;
-    throw new WrennError("conflict", `Sandbox '${id}' was destroyed while it started`);
-  }
-
-  async #undo(row: StoredSandbox, host: ConnectedHost, error: WrennError): Promise<void> {
-    const { id, executionId, teamId } = row;
-    this.#log.warn("Sandbox not created", { sandbox: id, team: teamId, host: host.hostId, error });
-    const { code, message } = error;
-    try {
-      await moveSandbox(this.#db, { id, to: "error", why: message, error: { code, message } });
-    } catch (failure) {
-      this.#log.warn("Cannot write a failed create", { sandbox: id, error: failure });
-      this.#signal();
-    }
-    if (REFUSALS.includes(code)) return;
-    try {
-      await host.client.destroySandbox({ id, executionId }, { timeoutMs: UNDO_TIMEOUT_MS });
-    } catch (failure) {
-      this.#log.info("Left to the reconciler", { sandbox: id, error: fromAgentError(failure) });
-      this.#signal();
-    }
+  /** Notes under a name the time since it was called last. */
+  #stopwatch(timing: Map<string, number>): (name: string) => void {
+    let last = this.#clock.monotonic();
+    return (name) => {
+      const now = this.#clock.monotonic();
+      timing.set(name, Math.round((now - last) * 10) / 10);
+      last = now;
+    };
   }
 
   /** The sandbox of an earlier request with this key, once it is there; undefined when it never came to life. */
@@ -194,6 +186,13 @@ export class SandboxCreator {
       }
       await delay(POLL_MS);
     }
+  }
+}
+
+/** Adds the milliseconds of a Server-Timing header (W3C) that an agent wrote: `claim;dur=1.2, resume;dur=3`. */
+function readServerTiming(header: string, timing: Map<string, number>): void {
+  for (const [, name, ms] of header.matchAll(/([a-z_]+);dur=([0-9.]+)/g)) {
+    if (name !== undefined && ms !== undefined) timing.set(`host_${name}`, Number(ms));
   }
 }
 

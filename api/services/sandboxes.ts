@@ -1,10 +1,9 @@
 /** The life cycle of sandboxes: what the database and a host do together. */
-import { type Clock, hasCode, type Logger, type SandboxId, WrennError } from "@wrenn/common";
-import type { Sandbox } from "@wrenn/proto/agent";
+import { type Clock, hasCode, type Logger, type SandboxId } from "@wrenn/common";
+import type { Receipt as WireReceipt, Sandbox } from "@wrenn/proto/agent";
 import { hasEnded } from "../core/sandbox_states.ts";
 import type { Database } from "../db/database.ts";
 import {
-  findSandbox,
   listSandboxes,
   moveSandbox,
   requestStop,
@@ -12,16 +11,23 @@ import {
   touchSandbox,
 } from "../db/sandboxes.ts";
 import { fromAgentError } from "../hosts/agent_errors.ts";
-import { toFacts } from "../hosts/agent_messages.ts";
+import { toFacts, toReceipt, toRestored } from "../hosts/agent_messages.ts";
 import type { HostRegistry } from "../hosts/host_registry.ts";
+import type { SandboxAccess } from "./sandbox_access.ts";
+import { SandboxCopies } from "./sandbox_copies.ts";
 import { SandboxCreator } from "./sandbox_create.ts";
+import { StartedSandboxes } from "./sandbox_start.ts";
 import type {
   AgentClient,
   CreateOptions,
   CreateSandbox,
+  ForkedSandbox,
+  Generation,
   ListSandboxes,
   OpenSandbox,
   Principal,
+  Receipt,
+  Restored,
   SandboxPage,
   SandboxRecord,
   SandboxService,
@@ -31,6 +37,7 @@ import type {
 export interface SandboxesOptions {
   readonly db: Database;
   readonly hosts: HostRegistry;
+  readonly access: SandboxAccess;
   readonly clock: Clock;
   readonly log: Logger;
   /** Wakes the reconciler. */
@@ -38,10 +45,14 @@ export interface SandboxesOptions {
 }
 
 const CHANGE_TIMEOUT_MS = 30_000;
+/** For what writes or reads a memory. */
+const FILES_TIMEOUT_MS = 120_000;
 const DESTROY_TIMEOUT_MS = 30_000;
 const PING_TIMEOUT_MS = 10_000;
 /** Activity is written at most this often per sandbox; the host has the exact time. */
 const TOUCH_MS = 5000;
+
+type Rested = { sandbox: SandboxRecord; receipt: Receipt };
 
 /** The service. */
 export class Sandboxes implements SandboxService {
@@ -50,7 +61,9 @@ export class Sandboxes implements SandboxService {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #signal: () => void;
+  readonly #access: SandboxAccess;
   readonly #creator: SandboxCreator;
+  readonly #copies: SandboxCopies;
 
   /** @param options Database, hosts, clock, log. */
   constructor(options: SandboxesOptions) {
@@ -59,7 +72,10 @@ export class Sandboxes implements SandboxService {
     this.#clock = options.clock;
     this.#log = options.log;
     this.#signal = options.signal;
-    this.#creator = new SandboxCreator(options);
+    const started = new StartedSandboxes(options);
+    this.#access = options.access;
+    this.#creator = new SandboxCreator({ ...options, started });
+    this.#copies = new SandboxCopies({ ...options, started });
   }
 
   create(who: Principal, request: CreateSandbox, options?: CreateOptions): Promise<SandboxRecord> {
@@ -71,13 +87,13 @@ export class Sandboxes implements SandboxService {
   }
 
   async get(who: Principal, id: SandboxId): Promise<SandboxRecord> {
-    return await this.#find(who, id);
+    return await this.#access.find(who, id);
   }
 
   async destroy(who: Principal, id: SandboxId): Promise<void> {
     const sandbox = await requestStop(this.#db, who.teamId, id);
     if (!sandbox) {
-      await this.#find(who, id); // it has stopped, or the team has none
+      await this.#access.find(who, id); // it has stopped, or the team has none
       return;
     }
     // The wish is written: whatever fails from here on, the reconciler finishes it.
@@ -86,118 +102,80 @@ export class Sandboxes implements SandboxService {
     this.#log.info("Sandbox destroyed", { sandbox: id, team: who.teamId, host: sandbox.hostId });
   }
 
-  async pause(who: Principal, id: SandboxId): Promise<SandboxRecord> {
-    const sandbox = await this.#live(who, id);
-    if (sandbox.status === "paused" || sandbox.status === "hibernated") return sandbox;
-    return await this.#change(
-      sandbox,
-      "paused",
+  async pause(who: Principal, id: SandboxId): Promise<Rested> {
+    return await this.#rest(
+      await this.#access.live(who, id),
+      "paused by request",
       (client) => client.pauseSandbox({ id }, { timeoutMs: CHANGE_TIMEOUT_MS }),
     );
   }
 
-  async resume(who: Principal, id: SandboxId): Promise<SandboxRecord> {
-    const sandbox = await this.#live(who, id);
-    if (sandbox.status === "running") return sandbox;
-    return await this.#change(
-      sandbox,
-      "running",
-      (client) => client.resumeSandbox({ id }, { timeoutMs: CHANGE_TIMEOUT_MS }),
+  async hibernate(who: Principal, id: SandboxId): Promise<Rested> {
+    return await this.#rest(
+      await this.#access.live(who, id),
+      "hibernated by request",
+      (client) => client.hibernateSandbox({ id }, { timeoutMs: FILES_TIMEOUT_MS }),
     );
+  }
+
+  async resume(
+    who: Principal,
+    id: SandboxId,
+  ): Promise<{ sandbox: SandboxRecord; restored: Restored }> {
+    const { sandbox, answer } = await this.#access.change(
+      await this.#access.live(who, id),
+      "resumed by request",
+      (client) => client.resumeSandbox({ id }, { timeoutMs: FILES_TIMEOUT_MS }),
+    );
+    return { sandbox, restored: toRestored(answer.restore) };
+  }
+
+  fork(who: Principal, id: SandboxId, count: number): Promise<ForkedSandbox[]> {
+    return this.#copies.fork(who, id, count);
+  }
+
+  generations(who: Principal, id: SandboxId): Promise<Generation[]> {
+    return this.#copies.generations(who, id);
+  }
+
+  rollback(
+    who: Principal,
+    id: SandboxId,
+    generation: number,
+  ): Promise<{ sandbox: SandboxRecord; restored: Restored }> {
+    return this.#copies.rollback(who, id, generation);
   }
 
   async ping(who: Principal, id: SandboxId): Promise<SandboxRecord> {
-    const sandbox = await this.#running(who, id);
-    const { client } = this.#hosts.get(sandbox.hostId);
-    const answer = await this.#call(
+    const sandbox = await this.#access.running(who, id);
+    const answer = await this.#access.call(
       sandbox,
-      () => client.pingSandbox({ id }, { timeoutMs: PING_TIMEOUT_MS }),
+      (client) => client.pingSandbox({ id }, { timeoutMs: PING_TIMEOUT_MS }),
     );
     const { lastActiveAt = new Date(this.#clock.now()) } = toFacts(answer.sandbox);
     await touchSandbox(this.#db, id, lastActiveAt);
-    return await this.#find(who, id);
+    return await this.#access.find(who, id);
   }
 
   async open(who: Principal, id: SandboxId): Promise<OpenSandbox> {
-    const sandbox = await this.#running(who, id);
-    const { client } = this.#hosts.get(sandbox.hostId);
+    const sandbox = await this.#access.running(who, id);
+    const agent = this.#access.client(sandbox);
     const now = this.#clock.now();
     if (now - sandbox.lastActiveAt.getTime() > TOUCH_MS) {
       await touchSandbox(this.#db, id, new Date(now));
     }
-    return { sandbox, agent: client };
+    return { sandbox, agent };
   }
 
-  async #find(who: Principal, id: SandboxId): Promise<StoredSandbox> {
-    const sandbox = await findSandbox(this.#db, who.teamId, id);
-    if (!sandbox) throw new WrennError("sandbox_not_found", `Sandbox '${id}' not found`);
-    return sandbox;
-  }
-
-  /** A sandbox that has started and has not ended. */
-  async #live(who: Principal, id: SandboxId): Promise<StoredSandbox> {
-    const sandbox = await this.#find(who, id);
-    if (hasEnded(sandbox.status)) {
-      const why = sandbox.error ? `: ${sandbox.error.message}` : "";
-      throw new WrennError("sandbox_not_running", `Sandbox '${id}' has ended${why}`);
-    }
-    if (sandbox.stopRequested) {
-      throw new WrennError("sandbox_not_running", `Sandbox '${id}' is being destroyed`);
-    }
-    if (sandbox.status === "pending" || sandbox.status === "starting") {
-      throw new WrennError("sandbox_not_running", `Sandbox '${id}' is starting`);
-    }
-    return sandbox;
-  }
-
-  async #running(who: Principal, id: SandboxId): Promise<StoredSandbox> {
-    const sandbox = await this.#live(who, id);
-    if (sandbox.status !== "running") {
-      throw new WrennError("sandbox_paused", `Sandbox '${id}' is ${sandbox.status}`);
-    }
-    return sandbox;
-  }
-
-  /** Changes the state on the host, then in the row as it was seen; another change in between wins. */
-  async #change(
-    sandbox: StoredSandbox,
-    to: "running" | "paused",
-    call: (client: AgentClient) => Promise<{ sandbox?: Sandbox | undefined }>,
-  ): Promise<SandboxRecord> {
-    const { id, teamId, version } = sandbox;
-    const { client } = this.#hosts.get(sandbox.hostId);
-    const answer = await this.#call(sandbox, () => call(client));
-    const why = to === "paused" ? "paused by request" : "resumed by request";
-    const facts = toFacts(answer.sandbox);
-    const moved = await moveSandbox(this.#db, { id, to, why, version, facts });
-    if (moved) {
-      this.#log.info(`Sandbox ${to}`, { sandbox: id, team: teamId, host: sandbox.hostId });
-      return moved;
-    }
-    const present = await findSandbox(this.#db, teamId, id);
-    if (present?.status === to) return present;
-    this.#signal();
-    throw new WrennError("conflict", `Sandbox '${id}' was changed by another request`);
-  }
-
-  /** Calls the host; what it says about a sandbox that it no longer has becomes the row's state. */
-  async #call<T>(sandbox: StoredSandbox, call: () => Promise<T>): Promise<T> {
-    try {
-      return await call();
-    } catch (cause) {
-      const error = fromAgentError(cause);
-      if (!hasCode(error, "sandbox_not_found")) {
-        if (hasCode(error, "sandbox_not_running", "sandbox_paused", "conflict")) this.#signal();
-        throw error;
-      }
-      const { id, version } = sandbox;
-      const message = "Its host no longer has it";
-      const lost = { code: "host_unavailable", message };
-      await moveSandbox(this.#db, { id, to: "error", why: message, version, error: lost });
-      throw new WrennError("sandbox_not_running", `Sandbox '${id}' has ended: ${message}`, {
-        cause,
-      });
-    }
+  async #rest(
+    before: StoredSandbox,
+    why: string,
+    call: (
+      client: AgentClient,
+    ) => Promise<{ sandbox?: Sandbox | undefined; receipt?: WireReceipt | undefined }>,
+  ): Promise<Rested> {
+    const { sandbox, answer } = await this.#access.change(before, why, call);
+    return { sandbox, receipt: toReceipt(answer.receipt) };
   }
 
   async #destroyOnHost({ id, executionId, hostId }: StoredSandbox): Promise<void> {

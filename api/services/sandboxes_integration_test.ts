@@ -1,8 +1,16 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { type ErrorCode, hasCode, type SandboxId, WrennError } from "@wrenn/common";
+import { hasCode, type SandboxId, WrennError } from "@wrenn/common";
 import { SandboxStatus as Live } from "@wrenn/proto/agent";
 import { startTestServer } from "../../tasks/postgres/testing.ts";
-import { ALICE, BOB, history, type Replica, request, TestPlatform } from "../testing/platform.ts";
+import {
+  ALICE,
+  assertCode,
+  BOB,
+  history,
+  type Replica,
+  request,
+  TestPlatform,
+} from "../testing/platform.ts";
 
 const server = await startTestServer();
 Deno.test.afterAll(() => server.stop());
@@ -12,11 +20,6 @@ async function withReplica(
 ): Promise<void> {
   await using platform = await TestPlatform.start(server);
   await work(await platform.replica(), platform);
-}
-
-async function assertCode(work: () => Promise<unknown>, ...codes: ErrorCode[]): Promise<void> {
-  const error = await assertRejects(work);
-  assert(hasCode(error, ...codes), `${codes}: ${error}`);
 }
 
 Deno.test("create() answers a running sandbox and keeps its history", () =>
@@ -210,14 +213,16 @@ Deno.test("pause() and resume() are idempotent, and a paused sandbox has no dead
   withReplica(async ({ sandboxes, db }) => {
     const { id } = await sandboxes.create(ALICE, request());
     for (let i = 0; i < 2; i++) {
-      const paused = await sandboxes.pause(ALICE, id);
-      assertEquals([paused.status, paused.expiresAt], ["paused", undefined]);
+      const { sandbox, receipt } = await sandboxes.pause(ALICE, id);
+      assertEquals([sandbox.status, sandbox.expiresAt], ["paused", undefined]);
+      assertEquals(receipt.generation, 0);
     }
     for (const call of ["ping", "open"] as const) {
       await assertCode(() => sandboxes[call](ALICE, id), "sandbox_paused");
     }
     for (let i = 0; i < 2; i++) {
-      assertEquals((await sandboxes.resume(ALICE, id)).status, "running");
+      const { sandbox, restored } = await sandboxes.resume(ALICE, id);
+      assertEquals([sandbox.status, restored.from], ["running", i === 0 ? "paused" : "running"]);
     }
     assertEquals(await history(db, id), ["pending", "running", "paused", "running"]);
   }));

@@ -9,14 +9,16 @@ import { AgentService } from "@wrenn/proto/agent";
 import { denoTransport, logger } from "@wrenn/common";
 import { createApp } from "../app.ts";
 import { listen } from "../http/server.ts";
-import { FakeKeys, FakeReadiness, FakeSandboxes } from "./fake_services.ts";
+import { FakeKeys, FakeReadiness, FakeSandboxes, FakeSnapshotService } from "./fake_services.ts";
 
 if (import.meta.main) {
   const transport = denoTransport({ baseUrl: `http://${Deno.args[0]}` });
-  const sandboxes = new FakeSandboxes(createClient(AgentService, transport));
+  const agent = createClient(AgentService, transport);
+  const sandboxes = new FakeSandboxes(agent);
+  const snapshots = new FakeSnapshotService(agent, sandboxes);
   const readiness = new FakeReadiness();
   const log = logger("api", "test");
-  const app = createApp({ sandboxes, keys: new FakeKeys(), readiness, log });
+  const app = createApp({ sandboxes, snapshots, keys: new FakeKeys(), readiness, log });
   const server = await listen({
     address: { transport: "tcp", hostname: "127.0.0.1", port: 0 },
     fetch: (request, info) => app.fetch(request, info),

@@ -28,6 +28,7 @@ import type { AgentClient } from "../services/types.ts";
 import { BoundedQueue } from "../services/queue.ts";
 import { FakeFiles } from "./fake_files.ts";
 import { findProgram, runExec, runExecStream } from "./fake_exec.ts";
+import { FakeSnapshots } from "./fake_snapshots.ts";
 import type { FakeProgram } from "./fake_programs.ts";
 
 /** Options of {@linkcode FakeAgent}. */
@@ -61,6 +62,8 @@ export class FakeAgent {
   readonly programs: Map<string, FakeProgram> = new Map();
   /** While true every call answers `host_unavailable`. */
   down: boolean = false;
+  /** Generations and snapshots. */
+  readonly snapshots: FakeSnapshots;
   readonly #clock: Clock;
   readonly #hostId: string;
   readonly #templates: readonly string[];
@@ -72,6 +75,12 @@ export class FakeAgent {
     this.#clock = options.clock ?? systemClock;
     this.#hostId = options.hostId ?? "host-00000001";
     this.#templates = options.templates ?? ["minimal", "base"];
+    this.snapshots = new FakeSnapshots({
+      clock: this.#clock,
+      sandbox: (id) => this.#vm(id).sandbox,
+      set: (id, status) => this.set(id, status),
+      add: (sandbox) => this.#add(sandbox),
+    });
   }
 
   /** The next call of this method, named as in the proto file, fails with `error`. */
@@ -126,15 +135,17 @@ export class FakeAgent {
   #service(): ServiceImpl<typeof AgentService> {
     const running = (id: string | undefined): FakeVm => this.#running(id ?? "");
     return {
-      createSandbox: ({ id, executionId, spec }) => this.#create(id, executionId, spec),
+      createSandbox: ({ id, executionId, spec, snapshotId }) => {
+        if (snapshotId !== "" && !this.snapshots.snapshots.has(snapshotId)) {
+          throw new WrennError("snapshot_not_found", `Snapshot '${snapshotId}' not found`);
+        }
+        return this.#create(id, executionId, spec);
+      },
       destroySandbox: ({ id, executionId }) => this.#destroy(id, executionId),
       getSandbox: ({ id }) => ({ sandbox: this.#vm(id).sandbox }),
       listSandboxes: () => ({ sandboxes: [...this.vms.values()].map((vm) => vm.sandbox) }),
       watchSandboxes: (_, { signal }) => this.#watch(signal),
-      pauseSandbox: ({ id }) =>
-        this.#move(id, SandboxStatus.PAUSED, [SandboxStatus.RUNNING, SandboxStatus.PAUSED]),
-      resumeSandbox: ({ id }) =>
-        this.#move(id, SandboxStatus.RUNNING, [SandboxStatus.RUNNING, SandboxStatus.PAUSED]),
+      ...this.snapshots.calls(),
       pingSandbox: ({ id }) => ({ sandbox: this.#touch(running(id)).sandbox }),
       exec: (request, { signal }) => {
         this.#touch(running(request.id));
@@ -239,9 +250,13 @@ export class FakeAgent {
       startedAt: now,
       lastActiveAt: now,
     });
-    this.vms.set(id, { sandbox, files: new FakeFiles() });
-    this.#publish(sandbox);
+    this.#add(sandbox);
     return { sandbox };
+  }
+
+  #add(sandbox: Sandbox): void {
+    this.vms.set(sandbox.id, { sandbox, files: new FakeFiles() });
+    this.#publish(sandbox);
   }
 
   #destroy(id: string, executionId: string): Record<string, never> {
@@ -252,15 +267,6 @@ export class FakeAgent {
     }
     this.set(id, SandboxStatus.STOPPED, { code: "canceled", message: "Destroyed by request" });
     return {};
-  }
-
-  #move(id: string, to: SandboxStatus, from: SandboxStatus[]): { sandbox: Sandbox } {
-    const vm = this.#vm(id);
-    if (!from.includes(vm.sandbox.status)) {
-      throw new WrennError("sandbox_not_running", `Sandbox '${id}' is not running`);
-    }
-    if (vm.sandbox.status !== to) this.set(id, to);
-    return { sandbox: this.#touch(vm).sandbox };
   }
 
   async *#execStream(
@@ -308,7 +314,8 @@ export class FakeAgent {
 
   #running(id: string): FakeVm {
     const vm = this.#vm(id);
-    if (vm.sandbox.status === SandboxStatus.PAUSED) {
+    const { status } = vm.sandbox;
+    if (status === SandboxStatus.PAUSED || status === SandboxStatus.HIBERNATED) {
       throw new WrennError("sandbox_paused", `Sandbox '${id}' is paused`);
     }
     if (vm.sandbox.status !== SandboxStatus.RUNNING) {

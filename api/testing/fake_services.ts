@@ -6,21 +6,43 @@ import {
   isApiKey,
   newExecutionId,
   newSandboxId,
+  newSnapshotId,
   type SandboxId,
+  type SnapshotId,
   WrennError,
 } from "@wrenn/common";
-import { OnTimeout, type Sandbox, SandboxSpecSchema, SandboxStatus } from "@wrenn/proto/agent";
+import {
+  type Receipt as WireReceipt,
+  type Sandbox,
+  SandboxSpecSchema,
+  SandboxStatus,
+} from "@wrenn/proto/agent";
+import {
+  toForkReport,
+  toGeneration,
+  toReceipt,
+  toRestored,
+  toSpec,
+} from "../hosts/agent_messages.ts";
 import type {
   AgentClient,
   CreateSandbox,
+  ForkedSandbox,
+  Generation,
   KeyService,
   ListSandboxes,
+  ListSnapshots,
   OpenSandbox,
   Principal,
   ReadinessService,
+  Receipt,
+  Restored,
   SandboxPage,
   SandboxRecord,
   SandboxService,
+  SnapshotPage,
+  SnapshotRecord,
+  SnapshotService,
 } from "../services/types.ts";
 
 const STATUS: Readonly<Record<SandboxStatus, SandboxRecord["status"]>> = {
@@ -28,6 +50,7 @@ const STATUS: Readonly<Record<SandboxStatus, SandboxRecord["status"]>> = {
   [SandboxStatus.STARTING]: "starting",
   [SandboxStatus.RUNNING]: "running",
   [SandboxStatus.PAUSED]: "paused",
+  [SandboxStatus.HIBERNATED]: "hibernated",
   [SandboxStatus.STOPPED]: "stopped",
   [SandboxStatus.ERROR]: "error",
 };
@@ -65,9 +88,67 @@ export class FakeReadiness implements ReadinessService {
   }
 }
 
+type Rested = { sandbox: SandboxRecord; receipt: Receipt };
+type Woken = { sandbox: SandboxRecord; restored: Restored };
+
 interface Row {
   readonly teamId: string;
   readonly request: CreateSandbox;
+}
+
+/** Snapshots of one agent, without a database. Names are forgotten. */
+export class FakeSnapshotService implements SnapshotService {
+  readonly #agent: AgentClient;
+  readonly #sandboxes: SandboxService;
+  readonly #owners = new Map<string, SnapshotRecord>();
+
+  /** @param agent Where they are. @param sandboxes What they are made of. */
+  constructor(agent: AgentClient, sandboxes: SandboxService) {
+    this.#agent = agent;
+    this.#sandboxes = sandboxes;
+  }
+
+  /** Makes one on the agent. */
+  async create(who: Principal, sandbox: SandboxId, name?: string): Promise<SnapshotRecord> {
+    const { template, vcpus, memoryMb, diskMb } = await this.#sandboxes.get(who, sandbox);
+    const id = newSnapshotId();
+    const { snapshot } = await call(
+      this.#agent.snapshotSandbox({ id: sandbox, snapshotId: id }),
+    );
+    const record: SnapshotRecord = {
+      ...{ id, teamId: who.teamId, sandboxId: sandbox, hostId: "host-00000001", name },
+      ...{ template, vcpus, memoryMb, diskMb },
+      generation: Number(snapshot?.generation),
+      digest: snapshot?.digest ?? "",
+      bytes: Number(snapshot?.bytes),
+      createdAt: new Date(),
+    };
+    this.#owners.set(id, record);
+    return record;
+  }
+
+  /** All of a team in one page. */
+  list(who: Principal, query: ListSnapshots): Promise<SnapshotPage> {
+    const snapshots = [...this.#owners.values()].filter((s) =>
+      s.teamId === who.teamId && (query.name === undefined || s.name === query.name) &&
+      (query.sandboxId === undefined || s.sandboxId === query.sandboxId)
+    );
+    return Promise.resolve({ snapshots: snapshots.slice(0, query.limit), nextCursor: undefined });
+  }
+
+  /** One of the team. */
+  get(who: Principal, id: SnapshotId): Promise<SnapshotRecord> {
+    const found = this.#owners.get(id);
+    if (found?.teamId === who.teamId) return Promise.resolve(found);
+    return Promise.reject(new WrennError("snapshot_not_found", `Snapshot '${id}' not found`));
+  }
+
+  /** Deletes on the agent. */
+  async delete(who: Principal, id: SnapshotId): Promise<void> {
+    await this.get(who, id);
+    await call(this.#agent.deleteSnapshot({ id }));
+    this.#owners.delete(id);
+  }
 }
 
 /** Sandboxes of one agent, without a database: the agent's own record is the state. */
@@ -83,22 +164,10 @@ export class FakeSandboxes implements SandboxService {
   /** Creates on the agent. */
   async create(who: Principal, request: CreateSandbox): Promise<SandboxRecord> {
     const id = newSandboxId();
-    const spec = create(SandboxSpecSchema, {
-      template: request.template,
-      vcpus: request.vcpus,
-      memoryMb: request.memoryMb,
-      diskMb: request.diskMb,
-      timeoutSec: request.timeoutSec,
-      onTimeout: request.onTimeout === "pause" ? OnTimeout.PAUSE : OnTimeout.DESTROY,
-      env: { ...request.env },
-      network: {
-        internet: request.network.internet,
-        allowOut: [...request.network.allowOut],
-        denyOut: [...request.network.denyOut],
-      },
-    });
+    const spec = create(SandboxSpecSchema, toSpec(request));
     const executionId = newExecutionId();
-    const made = await call(this.#agent.createSandbox({ id, executionId, spec }));
+    const snapshotId = request.snapshot ?? "";
+    const made = await call(this.#agent.createSandbox({ id, executionId, spec, snapshotId }));
     this.#rows.set(id, { teamId: who.teamId, request });
     return this.#record(id, made.sandbox);
   }
@@ -135,15 +204,52 @@ export class FakeSandboxes implements SandboxService {
   }
 
   /** Pauses on the agent. */
-  async pause(who: Principal, id: SandboxId): Promise<SandboxRecord> {
+  async pause(who: Principal, id: SandboxId): Promise<Rested> {
     this.#row(who, id);
-    return this.#record(id, (await call(this.#agent.pauseSandbox({ id }))).sandbox);
+    return this.#rested(id, await call(this.#agent.pauseSandbox({ id })));
+  }
+
+  /** Hibernates on the agent. */
+  async hibernate(who: Principal, id: SandboxId): Promise<Rested> {
+    this.#row(who, id);
+    return this.#rested(id, await call(this.#agent.hibernateSandbox({ id })));
   }
 
   /** Resumes on the agent. */
-  async resume(who: Principal, id: SandboxId): Promise<SandboxRecord> {
+  async resume(who: Principal, id: SandboxId): Promise<Woken> {
     this.#row(who, id);
-    return this.#record(id, (await call(this.#agent.resumeSandbox({ id }))).sandbox);
+    const { sandbox, restore } = await call(this.#agent.resumeSandbox({ id }));
+    return { sandbox: this.#record(id, sandbox), restored: toRestored(restore) };
+  }
+
+  /** Forks on the agent. */
+  async fork(who: Principal, id: SandboxId, count: number): Promise<ForkedSandbox[]> {
+    const row = this.#row(who, id);
+    const children = Array.from(
+      { length: count },
+      () => ({ id: newSandboxId(), executionId: newExecutionId() }),
+    );
+    const answer = await call(this.#agent.forkSandbox({ id, children }));
+    return answer.children.map(({ sandbox, report }) => {
+      const child = (sandbox?.id ?? "sb-") as SandboxId;
+      this.#rows.set(child, row);
+      return { sandbox: this.#record(child, sandbox), report: toForkReport(report) };
+    });
+  }
+
+  /** Of the agent. */
+  async generations(who: Principal, id: SandboxId): Promise<Generation[]> {
+    this.#row(who, id);
+    return (await call(this.#agent.listGenerations({ id }))).generations.map(toGeneration);
+  }
+
+  /** Rolls back on the agent. */
+  async rollback(who: Principal, id: SandboxId, generation: number): Promise<Woken> {
+    this.#row(who, id);
+    const { sandbox, restore } = await call(
+      this.#agent.rollbackSandbox({ id, generation: BigInt(generation) }),
+    );
+    return { sandbox: this.#record(id, sandbox), restored: toRestored(restore) };
   }
 
   /** Pings the agent. */
@@ -155,13 +261,20 @@ export class FakeSandboxes implements SandboxService {
   /** Throws unless it runs. */
   async open(who: Principal, id: SandboxId): Promise<OpenSandbox> {
     const sandbox = await this.get(who, id);
-    if (sandbox.status === "paused") {
+    if (sandbox.status === "paused" || sandbox.status === "hibernated") {
       throw new WrennError("sandbox_paused", `Sandbox '${id}' is paused: resume it first`);
     }
     if (sandbox.status !== "running") {
       throw new WrennError("sandbox_not_running", `Sandbox '${id}' is ${sandbox.status}`);
     }
     return { sandbox, agent: this.#agent };
+  }
+
+  #rested(
+    id: SandboxId,
+    { sandbox, receipt }: { sandbox?: Sandbox | undefined; receipt?: WireReceipt | undefined },
+  ): Rested {
+    return { sandbox: this.#record(id, sandbox), receipt: toReceipt(receipt) };
   }
 
   #row(who: Principal, id: SandboxId): Row {

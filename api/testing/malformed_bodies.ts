@@ -41,8 +41,36 @@ const nested = (depth: number): string => `${'{"a":'.repeat(depth)}1${"}".repeat
 const manyKeys = (count: number): Record<string, string> =>
   Object.fromEntries(Array.from({ length: count }, (_, i) => [`k${i}`, "v"]));
 
+const change = (
+  path: string,
+  name: string,
+  json: unknown,
+  code: MalformedCase["codes"][number] = "invalid_request",
+): MalformedCase => ({
+  name: `${path}: ${name}`,
+  method: "POST",
+  path: `${S}/{id}/${path}`,
+  json,
+  codes: [code],
+});
+const snapshot = "snap-0123456789abcdef";
+
 /** The cases. */
 export const MALFORMED_BODIES: readonly MalformedCase[] = [
+  create("a snapshot that is no id", { snapshot: "snap-1" }),
+  create("a snapshot and a template", { snapshot, template: "base" }),
+  create("a snapshot and a size", { snapshot, memory_mb: 512 }),
+  { ...create("a snapshot that does not exist", { snapshot }), codes: ["snapshot_not_found"] },
+  create("an unknown end", { on_timeout: "sleep" }),
+  ...[0, 101, -1, 1.5, "2", null].map((count) => change("fork", `count ${count}`, { count })),
+  change("fork", "a stranger's field", { count: 1, kind: "disk" }),
+  ...[0, -1, 1.5, "1", 2 ** 53].map((n) => change("rollback", `to ${n}`, { generation: n })),
+  change("rollback", "to nothing", {}),
+  change("rollback", "to what is not there", { generation: 999_999 }, "snapshot_not_found"),
+  change("snapshots", "an empty name", { name: "" }),
+  change("snapshots", "a long name", { name: "x".repeat(129) }),
+  change("snapshots", "NUL in the name", { name: "a\0b" }),
+  change("snapshots", "half a surrogate pair", { name: "\ud800" }),
   ...raw("no body", undefined, "invalid_json"),
   ...raw("empty body", "", "invalid_json"),
   ...raw("blank body", "  \n", "invalid_json"),

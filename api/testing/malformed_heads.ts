@@ -15,7 +15,9 @@ const ROUTES_WITH_ID: readonly [string, string][] = [
   ["GET", ""],
   ["DELETE", ""],
   ["POST", "/pause"],
+  ["POST", "/hibernate"],
   ["POST", "/resume"],
+  ["GET", "/generations"],
   ["POST", "/ping"],
 ];
 const MALFORMED_IDS = [

@@ -1,11 +1,21 @@
 /** The control plane's inside on a real database, with hosts in memory: for tests of services and reconciler. */
-import { type Clock, logger, type SandboxId, systemClock } from "@wrenn/common";
+import { assert, assertRejects } from "@std/assert";
+import {
+  type Clock,
+  type ErrorCode,
+  hasCode,
+  logger,
+  type SandboxId,
+  systemClock,
+} from "@wrenn/common";
 import { freshDatabase, type TestDatabase, type TestServer } from "../../tasks/postgres/testing.ts";
 import type { Database } from "../db/database.ts";
 import { openDatabase } from "../db/pg_database.ts";
 import { HostRegistry } from "../hosts/host_registry.ts";
 import { Reconciler } from "../reconcile/reconciler.ts";
+import { SandboxAccess } from "../services/sandbox_access.ts";
 import { Sandboxes } from "../services/sandboxes.ts";
+import { Snapshots } from "../services/snapshots.ts";
 import type { AgentClient, CreateSandbox, Principal } from "../services/types.ts";
 import { FakeAgent } from "./fake_agent.ts";
 
@@ -14,6 +24,7 @@ export interface Replica extends AsyncDisposable {
   readonly db: Database;
   readonly hosts: HostRegistry;
   readonly sandboxes: Sandboxes;
+  readonly snapshots: Snapshots;
   readonly reconciler: Reconciler;
 }
 
@@ -63,7 +74,9 @@ export class TestPlatform implements AsyncDisposable {
     const hosts = new HostRegistry({ endpoints: [endpoint], db, clock, log, heartbeatMs: 1000 });
     const reconciler = new Reconciler({ db, hosts, clock, log });
     const signal = (): void => reconciler.signal();
-    const sandboxes = new Sandboxes({ db, hosts, clock, log, signal });
+    const access = new SandboxAccess({ db, hosts, log, signal });
+    const sandboxes = new Sandboxes({ db, hosts, access, clock, log, signal });
+    const snapshots = new Snapshots({ db, hosts, access, log, signal });
     const connected = Promise.withResolvers<void>();
     const off = hosts.onChange(() => {
       if (hosts.connected().length > 0) connected.resolve();
@@ -76,7 +89,7 @@ export class TestPlatform implements AsyncDisposable {
       await hosts.close();
       await db.close();
     };
-    const replica = { db, hosts, sandboxes, reconciler, [Symbol.asyncDispose]: dispose };
+    const replica = { db, hosts, sandboxes, snapshots, reconciler, [Symbol.asyncDispose]: dispose };
     this.#replicas.push(replica);
     return replica;
   }
@@ -132,4 +145,13 @@ export function request(fields: Partial<CreateSandbox> = {}): CreateSandbox {
 export async function history(db: Database, id: SandboxId): Promise<string[]> {
   const sql = "SELECT to_status FROM sandbox_events WHERE sandbox_id = $1 ORDER BY id";
   return (await db.query<{ to_status: string }>(sql, [id])).map((row) => row.to_status);
+}
+
+/** Fails unless `work` fails with one of these codes. */
+export async function assertCode(
+  work: () => Promise<unknown>,
+  ...codes: ErrorCode[]
+): Promise<void> {
+  const error = await assertRejects(work);
+  assert(hasCode(error, ...codes), `${codes}: ${error}`);
 }

@@ -3,7 +3,13 @@ import { type Logger, logger } from "@wrenn/common";
 import { type ApiLimits, type App, createApp } from "../app.ts";
 import { type HttpServer, listen } from "../http/server.ts";
 import { FakeAgent } from "./fake_agent.ts";
-import { FakeKeys, FakeReadiness, FakeSandboxes, TEST_KEY } from "./fake_services.ts";
+import {
+  FakeKeys,
+  FakeReadiness,
+  FakeSandboxes,
+  FakeSnapshotService,
+  TEST_KEY,
+} from "./fake_services.ts";
 
 /** An app and the fakes behind it. */
 export class TestApp implements AsyncDisposable {
@@ -11,13 +17,17 @@ export class TestApp implements AsyncDisposable {
   readonly keys: FakeKeys = new FakeKeys();
   readonly readiness: FakeReadiness = new FakeReadiness();
   readonly sandboxes: FakeSandboxes = new FakeSandboxes(this.agent.client());
+  readonly snapshots: FakeSnapshotService = new FakeSnapshotService(
+    this.agent.client(),
+    this.sandboxes,
+  );
   readonly app: App;
   #server: HttpServer | undefined;
 
   /** @param limits Bounds that differ from production. @param log Where events go; nowhere by default. */
   constructor(limits: Partial<ApiLimits> = {}, log: Logger = logger("api", "test")) {
-    const { sandboxes, keys, readiness } = this;
-    this.app = createApp({ sandboxes, keys, readiness, limits, log });
+    const { sandboxes, snapshots, keys, readiness } = this;
+    this.app = createApp({ sandboxes, snapshots, keys, readiness, limits, log });
   }
 
   /** Calls the app without sockets; a plain object becomes a JSON body. */
