@@ -48,10 +48,21 @@ export {
 } from "./src/files.ts";
 export { Pty, type PtyExit, PtyHandle, type PtyOptions, type PtySize } from "./src/pty.ts";
 export {
+  type Fork,
   type NetworkOptions,
   Sandbox,
   type SandboxCreateOptions,
   type SandboxListOptions,
 } from "./src/sandbox.ts";
 export type { OnTimeout, SandboxInfo, SandboxStatus } from "./src/sandbox_info.ts";
+export { Snapshot, type SnapshotListOptions } from "./src/snapshot.ts";
+export type {
+  ForkReport,
+  Generation,
+  Receipt,
+  RestedSandbox,
+  Restored,
+  SnapshotInfo,
+  WokenSandbox,
+} from "./src/snapshot_info.ts";
 export { FileWatch, type WatchEvent, type WatchEventType, type WatchOptions } from "./src/watch.ts";

@@ -11,6 +11,19 @@ import {
   type SandboxInfo,
   type SandboxStatus,
 } from "./sandbox_info.ts";
+import { Snapshot } from "./snapshot.ts";
+import {
+  type ForkReport,
+  type Generation,
+  list,
+  readGenerations,
+  readReport,
+  readRested,
+  readSnapshot,
+  readWoken,
+  type RestedSandbox,
+  type WokenSandbox,
+} from "./snapshot_info.ts";
 
 /** What a sandbox may reach. Private networks and the host are always closed. */
 export interface NetworkOptions {
@@ -24,6 +37,8 @@ export interface NetworkOptions {
 
 /** How a sandbox is made. Everything has a default of the platform's. */
 export interface SandboxCreateOptions extends ConnectionOptions, CallOptions {
+  /** Start from this snapshot, in its own size: without `template`, `vcpus`, `memoryMb`, `diskMb`. */
+  snapshot?: string | undefined;
   /** Template, such as `base` or `minimal`. */
   template?: string | undefined;
   /** Virtual CPUs. */
@@ -54,6 +69,14 @@ export interface SandboxListOptions extends ConnectionOptions, CallOptions {
   metadata?: Readonly<Record<string, string>> | undefined;
   /** Sandboxes per request, 1 to 100. Default: the platform's. */
   pageSize?: number | undefined;
+}
+
+/** A copy of a sandbox. */
+export interface Fork {
+  /** The copy. */
+  readonly sandbox: Sandbox;
+  /** What was done to it before its processes went on. */
+  readonly report?: ForkReport;
 }
 
 /** Making a sandbox may mean booting it where there is no hardware help, milliseconds. */
@@ -101,6 +124,7 @@ export class Sandbox implements AsyncDisposable {
       method: "POST",
       path: "/v1/sandboxes",
       json: { // undefined fields do not reach the wire
+        snapshot: options.snapshot,
         template: options.template,
         vcpus: options.vcpus,
         memory_mb: options.memoryMb,
@@ -173,19 +197,57 @@ export class Sandbox implements AsyncDisposable {
     }
   }
 
-  /** Stops its processors where they are; memory and disk stay. */
-  pause(options: CallOptions = {}): Promise<SandboxInfo> {
-    return this.#act("pause", options);
+  /** Stops its processors where they are; its memory stays, so that it goes on in milliseconds. */
+  async pause(options: CallOptions = {}): Promise<RestedSandbox> {
+    return readRested(await this.#act("pause", options));
   }
 
-  /** Lets a paused sandbox go on. */
-  resume(options: CallOptions = {}): Promise<SandboxInfo> {
-    return this.#act("resume", options);
+  /** Puts its memory and disk into files and ends its VM: it costs no memory until it is resumed. */
+  async hibernate(options: CallOptions = {}): Promise<RestedSandbox> {
+    return readRested(await this.#act("hibernate", this.#slow(options)));
+  }
+
+  /** Lets a paused or hibernated sandbox go on where it was. */
+  async resume(options: CallOptions = {}): Promise<WokenSandbox> {
+    return readWoken(await this.#act("resume", this.#slow(options)));
+  }
+
+  /**
+   * Copies it with its processes, files and memory, 1 to 100 times. Each copy has its own random numbers, clock, host
+   * name and machine id before anything in it goes on.
+   */
+  async fork(count: number = 1, options: CallOptions = {}): Promise<Fork[]> {
+    const request = this.#request("POST", "/fork", this.#slow(options));
+    const answer = await this.#connection.http.json({ ...request, json: { count } });
+    return list(answer, "sandboxes").map((wire) => {
+      const report = readReport(wire);
+      const sandbox = new Sandbox(this.#connection, readSandboxInfo(wire).id);
+      return report ? { sandbox, report } : { sandbox };
+    });
+  }
+
+  /** Keeps this moment: new sandboxes can start from it, also when this one is gone. */
+  async snapshot(name?: string, options: CallOptions = {}): Promise<Snapshot> {
+    const request = this.#request("POST", "/snapshots", this.#slow(options));
+    const answer = await this.#connection.http.json({ ...request, json: { name } });
+    return new Snapshot(this.#connection, readSnapshot(answer));
+  }
+
+  /** Moments that it can be rolled back to, newest first. */
+  async generations(options: CallOptions = {}): Promise<Generation[]> {
+    const request = this.#request("GET", "/generations", options);
+    return readGenerations(await this.#connection.http.json(request));
+  }
+
+  /** Puts its memory and disk back to a generation. It runs afterwards. */
+  async rollback(generation: number, options: CallOptions = {}): Promise<WokenSandbox> {
+    const request = this.#request("POST", "/rollback", this.#slow(options));
+    return readWoken(await this.#connection.http.json({ ...request, json: { generation } }));
   }
 
   /** Counts as use: the idle lifetime begins anew. */
-  ping(options: CallOptions = {}): Promise<SandboxInfo> {
-    return this.#act("ping", options);
+  async ping(options: CallOptions = {}): Promise<SandboxInfo> {
+    return readSandboxInfo(await this.#act("ping", options));
   }
 
   /** Same as {@linkcode destroy}. */
@@ -193,9 +255,14 @@ export class Sandbox implements AsyncDisposable {
     await this.destroy();
   }
 
-  async #act(name: string, options: CallOptions): Promise<SandboxInfo> {
+  #act(name: string, options: CallOptions): Promise<unknown> {
     const request = this.#request("POST", `/${name}`, options);
-    return readSandboxInfo(await this.#connection.http.json({ ...request, idempotent: true }));
+    return this.#connection.http.json({ ...request, idempotent: true });
+  }
+
+  /** For calls that write or read a memory. */
+  #slow({ signal, requestTimeoutMs = CREATE_TIMEOUT_MS }: CallOptions): CallOptions {
+    return { signal, requestTimeoutMs };
   }
 
   #request<M extends "GET" | "POST" | "DELETE">(method: M, path: string, options: CallOptions) {

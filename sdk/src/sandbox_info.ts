@@ -13,7 +13,7 @@ export type SandboxStatus =
   | "error";
 
 /** What happens to a sandbox that was idle for its `timeoutMs`. */
-export type OnTimeout = "destroy" | "pause";
+export type OnTimeout = "destroy" | "pause" | "hibernate";
 
 /**
  * A sandbox as the platform describes it.
@@ -81,7 +81,7 @@ export function readSandboxInfo(value: unknown): SandboxInfo {
     memoryMb: number(wire, "memory_mb"),
     diskMb: number(wire, "disk_mb"),
     timeoutMs: number(wire, "timeout_sec") * 1000,
-    onTimeout: wire["on_timeout"] === "pause" ? "pause" as const : "destroy" as const,
+    onTimeout: (text("on_timeout") ?? "destroy") as OnTimeout,
     metadata: (wire["metadata"] ?? {}) as Record<string, string>,
     hostId: text("host_id"),
     hostIp: text("host_ip"),

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { FakeServer } from "../testing/fake_server.ts";
-import { ConflictError, InvalidRequestError, NotFoundError, Sandbox } from "../mod.ts";
+import { ConflictError, InvalidRequestError, NotFoundError, Sandbox, Snapshot } from "../mod.ts";
 
 Deno.test("Sandbox.create() sends what was given and nothing else", async () => {
   await using server = new FakeServer();
@@ -62,6 +62,50 @@ Deno.test("pause(), resume() and ping() answer with the sandbox", async () => {
   assertEquals(error.code, "sandbox_paused");
   assertEquals((await sandbox.resume()).status, "running");
   assertEquals((await sandbox.ping()).id, sandbox.id);
+});
+
+Deno.test("hibernate() and resume() say what is safe and where it came from", async () => {
+  await using server = new FakeServer();
+  await using sandbox = await Sandbox.create({ ...server.options, onTimeout: "hibernate" });
+  assertEquals((await sandbox.info()).onTimeout, "hibernate");
+  assertEquals((await sandbox.pause()).receipt, { generation: 0, bytes: 0 });
+  const { status, receipt } = await sandbox.hibernate();
+  assertEquals([status, receipt.generation, receipt.bytes], ["hibernated", 1, 4096]);
+  assert(receipt.durableAt instanceof Date && receipt.digest?.length === 64);
+  const woken = await sandbox.resume();
+  assertEquals([woken.status, woken.restored], ["running", { from: "memory", generation: 1 }]);
+});
+
+Deno.test("fork() answers sandboxes that can be used, each with its report", async () => {
+  await using server = new FakeServer();
+  await using sandbox = await Sandbox.create(server.options);
+  const forks = await sandbox.fork(3);
+  assertEquals(new Set(forks.map((f) => f.sandbox.id)).size, 3);
+  for (const { sandbox, report } of forks) {
+    assertEquals((await sandbox.commands.run("echo hi")).stdout, "hi\n");
+    assertEquals(report?.hostname, sandbox.id);
+    assertEquals(report?.hooks, [{ name: "10-db", exitCode: 0, timedOut: false }]);
+  }
+});
+
+Deno.test("snapshot() keeps a moment to start from and to roll back to", async () => {
+  await using server = new FakeServer();
+  await using sandbox = await Sandbox.create(server.options);
+  const snapshot = await sandbox.snapshot("first");
+  assertEquals([snapshot.info.name, snapshot.info.generation], ["first", 1]);
+  await sandbox.snapshot();
+  const [newest, first] = await sandbox.generations();
+  assertEquals([newest?.generation, first?.snapshotId], [2, snapshot.id]);
+  assertEquals((await sandbox.rollback(1)).restored, { from: "memory", generation: 1 });
+  await using other = await Sandbox.create({ ...server.options, snapshot: snapshot.id });
+  assertEquals((await other.info()).status, "running");
+  const ids: string[] = [];
+  for await (const { id } of Snapshot.list({ ...server.options, pageSize: 1 })) ids.push(id);
+  assertEquals(ids.length, 2);
+  assertEquals((await Snapshot.get(snapshot.id, server.options)).info, snapshot.info);
+  for (let i = 0; i < 2; i++) await snapshot.delete();
+  await assertRejects(() => Snapshot.get(snapshot.id, server.options), NotFoundError);
+  await assertRejects(() => Snapshot.get("../keys", server.options), InvalidRequestError);
 });
 
 Deno.test("Sandbox.list() walks over all pages and asks for no more than it needs", async () => {

@@ -3,6 +3,7 @@ import { encodeOutput, FAKE_PROGRAMS, type FakeCommand, wordsOf } from "./fake_e
 import { serveExec } from "./fake_exec_socket.ts";
 import { FakeFiles } from "./fake_files.ts";
 import { FakeRefusal } from "./fake_refusal.ts";
+import { FakeSnapshots } from "./fake_snapshots.ts";
 
 /** The key that the fake platform takes. */
 export const FAKE_KEY = "wrn_0123456789abcdef0123456789abcdef";
@@ -27,6 +28,7 @@ export class FakeServer implements AsyncDisposable {
   /** Characters sent on `exec/stream`. */
   sent: number = 0;
   readonly #files = new FakeFiles();
+  readonly #snapshots = new FakeSnapshots((like) => this.#add(like));
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
   #next = 1;
   #onLeft: () => void = () => {};
@@ -75,6 +77,9 @@ export class FakeServer implements AsyncDisposable {
   async #route(request: Request, url: URL): Promise<Response> {
     const { method } = request;
     const [, version, noun, id, ...rest] = url.pathname.split("/");
+    if (version === "v1" && noun === "snapshots") {
+      return this.#snapshots.route(method, id, url.searchParams);
+    }
     if (version !== "v1" || noun !== "sandboxes") {
       throw new FakeRefusal(404, "not_found", "No route");
     }
@@ -90,13 +95,12 @@ export class FakeServer implements AsyncDisposable {
       case "DELETE ":
         this.sandboxes.delete(id);
         return new Response(null, { status: 204 });
-      case "POST pause":
-      case "POST resume":
       case "POST ping":
-        if (rest[0] !== "ping") sandbox["status"] = rest[0] === "pause" ? "paused" : "running";
         return Response.json(sandbox);
     }
-    if (sandbox["status"] === "paused") {
+    const answer = await this.#snapshots.handle(call, sandbox, request);
+    if (answer) return answer;
+    if (sandbox["status"] !== "running") {
       throw new FakeRefusal(409, "sandbox_paused", `Sandbox '${id}' is paused`);
     }
     if (call === "POST exec") return await this.#exec(id, await request.json(), request.signal);
@@ -112,13 +116,18 @@ export class FakeServer implements AsyncDisposable {
   }
 
   #create(body: Record<string, unknown>): Response {
-    const id = `sb-${(this.#next++).toString(16).padStart(8, "0")}`;
     if (body["template"] === "none") {
       throw new FakeRefusal(404, "template_not_found", "Template 'none' not found");
     }
+    const snapshot = body["snapshot"];
+    if (typeof snapshot === "string") this.#snapshots.find(snapshot);
+    return Response.json(this.#add(body), { status: 201 });
+  }
+
+  #add(fields: Record<string, unknown>): Record<string, unknown> {
+    const id = `sb-${(this.#next++).toString(16).padStart(8, "0")}`;
     const now = new Date().toISOString();
     const sandbox = {
-      id,
       status: "running",
       template: "base",
       vcpus: 1,
@@ -127,7 +136,8 @@ export class FakeServer implements AsyncDisposable {
       timeout_sec: 0,
       on_timeout: "destroy",
       metadata: {},
-      ...body,
+      ...fields,
+      id,
       host_id: "host-00000001",
       host_ip: null,
       created_at: now,
@@ -136,7 +146,7 @@ export class FakeServer implements AsyncDisposable {
       expires_at: null,
     };
     this.sandboxes.set(id, sandbox);
-    return Response.json(sandbox, { status: 201 });
+    return sandbox;
   }
 
   #list(query: URLSearchParams): Response {
