@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { CleanupStack, delay } from "@wrenn/common";
 import { bootstrapKey, migrateUp, openDatabase } from "@wrenn/api";
+import { goldenEnv } from "../lib/golden_dir.ts";
 import { startPostgres } from "../postgres/embedded.ts";
 import type { DevFolders } from "./folders.ts";
 import { logTail, type Part, startPart } from "./child.ts";
@@ -65,6 +66,7 @@ export async function startPlatform(
       args: ["run", "-A", "--quiet", V8_FLAGS, "agent/main.ts"],
       env: {
         ...shared,
+        ...await goldenEnv(folders.host),
         WRENN_DATA_DIR: folders.host,
         WRENN_RUN_DIR: join(folders.run, "vm"),
         WRENN_AGENT_LISTEN: `unix:${socket}`,

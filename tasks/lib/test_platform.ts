@@ -17,15 +17,25 @@ const STOP_TIMEOUT_MS = 90_000;
 /** Slots of the end-to-end tests: neither `dev` nor the integration tests use them. */
 const SLOTS = "50001-50999";
 
+/** What may differ from a platform of this checkout as it is shipped. */
+export interface TestPlatformOptions {
+  /** Variables of the parts, beside this process's. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Checkout that is started instead of this one. */
+  readonly root?: string;
+}
+
 /** Starts the platform and waits until it is ready. */
 export async function startTestPlatform(
   say: (line: string) => void,
   slots: string = SLOTS,
+  { env = {}, root = repoRoot() }: TestPlatformOptions = {},
 ): Promise<TestPlatform> {
   const dataDir = await Deno.makeTempDir({ prefix: "wrenn-e2e-" });
   const child = new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "tasks/dev.ts", "--port", "0", "--data-dir", dataDir, "--slots", slots],
-    cwd: repoRoot(),
+    cwd: root,
+    env: { ...env },
     stdin: "null",
     detached: true,
   }).spawn();
@@ -45,11 +55,11 @@ export async function startTestPlatform(
   for (let waited = 0;; waited += 200) {
     const found = await readState(state);
     if (found?.ready) {
-      const env = parseDotenv(await Deno.readTextFile(join(dataDir, "env")));
+      const values = parseDotenv(await Deno.readTextFile(join(dataDir, "env")));
       say(`Platform at ${found.url}`);
       return {
         env: {
-          ...env,
+          ...values,
           WRENN_E2E_AGENT_PID: String(found.agent),
           WRENN_E2E_API_PID: String(found.api),
           WRENN_E2E_RUN_DIR: found.run,
