@@ -1,21 +1,35 @@
 /** Command line of `deno task bench`. */
 import { parseArgs } from "node:util";
+import { ALL_ROWS } from "./rows.ts";
+import { fullRuns, QUICK_RUNS, type Runs } from "./runs.ts";
 
 /** What the bench was asked for. */
 export interface BenchOptions {
   /** File for the result as JSON. */
   readonly json?: string;
-  /** Platform to measure; without it `.dev/env`, or a platform of its own. */
+  /** Platform to measure; without it platforms of the bench's own. */
   readonly url?: string;
   readonly key?: string;
   readonly template: string;
-  /** Sandboxes made per row that makes them. */
-  readonly creates: number;
+  readonly runs: Runs;
+  /** Few runs: to see that it works. */
+  readonly quick: boolean;
+  /** Build the peers that can be built. */
+  readonly peers: boolean;
+  /** Measure a hundred sandboxes at once instead of the rows. */
+  readonly density: boolean;
+  /** Commit to compare with, instead of measuring this one alone. */
+  readonly compare?: string;
+  /** Rounds of a comparison. */
+  readonly rounds: number;
+  /** Rows to measure; all when empty. */
+  readonly only: readonly string[];
 }
 
 /** How it is used. */
-export const USAGE =
-  "Usage: deno task bench [--json FILE] [--url URL --key KEY] [--template base] [--creates 6]";
+export const USAGE: string = `Usage: deno task bench [--json FILE] [--runs 100 | --quick]
+  [--only ROW,ROW] [--template base] [--peers] [--url URL --key KEY]
+  [--density | --compare COMMIT [--rounds 5]]`;
 
 /** Reads the command line. Throws with a sentence. */
 export function parseBenchOptions(args: readonly string[]): BenchOptions {
@@ -26,20 +40,61 @@ export function parseBenchOptions(args: readonly string[]): BenchOptions {
       url: { type: "string" },
       key: { type: "string" },
       template: { type: "string", default: "base" },
-      creates: { type: "string", default: "6" },
+      runs: { type: "string" },
+      quick: { type: "boolean", default: false },
+      peers: { type: "boolean", default: false },
+      density: { type: "boolean", default: false },
+      compare: { type: "string" },
+      rounds: { type: "string" },
+      only: { type: "string" },
     },
   });
-  const { json, url, key, template, creates } = values;
+  const { json, url, key, template, quick, peers, density, compare } = values;
   if ((url === undefined) !== (key === undefined)) {
     throw new TypeError("'--url' and '--key' go together");
   }
-  if (!/^[1-9]\d{0,2}$/.test(creates)) {
-    throw new TypeError(`'--creates' must be 1 to 999: '${creates}'`);
+  if (quick && values.runs !== undefined) {
+    throw new TypeError("'--quick' and '--runs' exclude each other");
+  }
+  if (density && compare !== undefined) {
+    throw new TypeError("'--density' and '--compare' exclude each other");
+  }
+  if (url !== undefined && (density || compare !== undefined)) {
+    throw new TypeError(
+      "'--density' and '--compare' start platforms of their own: not with '--url'",
+    );
+  }
+  if (compare === undefined && values.rounds !== undefined) {
+    throw new TypeError("'--rounds' goes with '--compare'");
+  }
+  if (compare === "" || compare?.startsWith("-")) {
+    throw new TypeError(`'--compare' must name a commit: '${compare}'`);
   }
   return {
     ...(json === undefined ? {} : { json }),
-    ...(url === undefined || key === undefined ? {} : { url, key }),
+    ...(url === undefined || key === undefined ? {} : { url: url.replace(/\/+$/, ""), key }),
     template,
-    creates: Number(creates),
+    runs: quick ? QUICK_RUNS : fullRuns(count("runs", values.runs ?? "100")),
+    quick,
+    peers,
+    density,
+    ...(compare === undefined ? {} : { compare }),
+    rounds: count("rounds", values.rounds ?? "5"),
+    only: rowNames(values.only),
   };
+}
+
+function count(name: string, text: string): number {
+  if (!/^[1-9]\d{0,3}$/.test(text)) {
+    throw new TypeError(`'--${name}' must be a number from 1 to 9999: '${text}'`);
+  }
+  return Number(text);
+}
+
+function rowNames(text: string | undefined): string[] {
+  if (text === undefined) return [];
+  const names = text.split(",").map((name) => name.trim());
+  const unknown = names.find((name) => !ALL_ROWS.some((row) => row.name === name));
+  if (unknown !== undefined) throw new TypeError(`'--only' names no row: '${unknown}'`);
+  return names;
 }

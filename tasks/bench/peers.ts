@@ -1,127 +1,136 @@
-/** Other sandboxes found on this machine, running the same command in the same run. */
+/** Other sandboxes found on this machine, running the same commands in the same run. */
 import { join } from "node:path";
 import { has } from "../lib/shell.ts";
-import { type Row, toRow } from "./stats.ts";
-import { PYTHON, repeat } from "./workload.ts";
+import { writeBundle } from "./oci_bundle.ts";
+import { PYTHON_OUTPUT } from "./phases/sampling.ts";
+import type { Recorder } from "./recorder.ts";
+import { findRunsc, runscCommand } from "./runsc.ts";
+import type { Argv } from "./sandbox_api.ts";
 
-const RUNS = 20;
+/** What the peers need to know. */
+export interface PeerOptions {
+  readonly record: Recorder;
+  readonly runs: number;
+  /** Rows that are wanted. */
+  readonly wanted: (row: string) => boolean;
+  /** Build those that can be built. */
+  readonly build: boolean;
+  readonly cacheDir: string;
+  readonly say: (line: string) => void;
+  readonly signal: AbortSignal;
+}
+
+/** Runs of each peer. */
+export const PEER_RUNS = 20;
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
+/** The distribution's Python, whatever else the PATH finds. */
+const HOST_PYTHON: Argv = ["/usr/bin/python3", "-c", "print(1+1)"];
+const HOST_TRUE: Argv = ["/usr/bin/true"];
 /** crun refuses hosts with both kinds of cgroups: it gets a mount namespace where the newer one is away. */
-const LEGACY_CGROUPS = [
-  ...["unshare", "--mount", "sh", "-c"],
-  ...['umount /sys/fs/cgroup/unified && exec "$@"', "sh"],
+const LEGACY_CGROUPS: Argv = [
+  "unshare",
+  ...["--mount", "sh", "-c", 'umount /sys/fs/cgroup/unified && exec "$@"', "sh"],
 ];
 
-/** A peer that is installed and does not work on this machine. */
-class PeerError extends Error {}
+/** One row of a peer: a command line that is new every time, or why there is none. */
+interface Peer {
+  readonly row: string;
+  readonly command: ((index: number) => Argv) | { readonly missing: string };
+  readonly expected: string;
+}
 
-/** Measures every peer that is installed. */
-export async function runPeers(say: (line: string) => void): Promise<Row[]> {
+/** Measures every peer that is there. One that is not, or that fails, leaves a note. */
+export async function runPeers(options: PeerOptions): Promise<void> {
   const folder = await Deno.makeTempDir({ prefix: "wrenn-bench-" });
-  const rows: Row[] = [];
-  const mounts = await Deno.readTextFile("/proc/self/mounts");
-  const hybrid = mounts.includes(" /sys/fs/cgroup/unified cgroup2 ");
   try {
-    for (const [name, argv] of Object.entries(await commands(folder))) {
-      if (!await has(name)) {
-        say(`peer ${name}: not installed`);
-        continue;
-      }
-      say(`peer_${name}_python: ${RUNS} times`);
-      let number = 0;
-      const wrapper = name === "crun" && hybrid ? LEGACY_CGROUPS : [];
-      try {
-        const samples = await repeat(
-          RUNS,
-          () => python([...wrapper, name, ...argv(String(number++))]),
-        );
-        rows.push(toRow(`peer_${name}_python`, samples));
-      } catch (error) {
-        if (!(error instanceof PeerError)) throw error;
-        say(`peer ${name}: left out: ${error.message}`);
-      }
+    for (const peer of await peers(folder, options)) {
+      if (options.wanted(peer.row)) await measure(peer, options);
     }
-    return rows;
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
 }
 
-/** Arguments by program; each gets a number that is new every time. */
-async function commands(folder: string): Promise<Record<string, (n: string) => string[]>> {
-  const bundle = join(folder, "bundle");
-  const shared = await prepareRoot(join(bundle, "rootfs"));
-  await Deno.writeTextFile(join(bundle, "config.json"), JSON.stringify(ociConfig(shared)));
-  const oci = (n: string): string[] => ["run", "--bundle", bundle, `wrenn-bench-${Deno.pid}-${n}`];
-  return {
-    bwrap: () => [
-      ...["--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"],
-      ...["--unshare-all", "--die-with-parent", ...PYTHON],
-    ],
-    crun: (n) => ["--cgroup-manager", "disabled", "--root", join(folder, "crun"), ...oci(n)],
-    runsc: (n) => ["--root", join(folder, "runsc"), "--network", "none", ...oci(n)],
-  };
-}
-
-/** Makes a root with this machine's programs: links as they are here, and the folders to bind. */
-async function prepareRoot(root: string): Promise<string[]> {
-  const shared: string[] = [];
-  await Deno.mkdir(root, { recursive: true });
-  for (const name of ["usr", "etc", "bin", "sbin", "lib", "lib64"]) {
-    const info = await Deno.lstat(`/${name}`).catch(() => undefined); // not every machine has all
-    if (info?.isSymlink) await Deno.symlink(await Deno.readLink(`/${name}`), join(root, name));
-    else if (info) shared.push(`/${name}`);
+async function measure(
+  { row, command, expected }: Peer,
+  { record, runs, say, signal }: PeerOptions,
+): Promise<void> {
+  if (typeof command !== "function") {
+    say(`${row}: ${command.missing}`);
+    return record.note(row, command.missing);
   }
-  return shared;
+  say(`${row}: ${runs} times`);
+  try {
+    await once(command(0), expected); // from the page cache on
+    for (let index = 1; index <= runs; index++) {
+      signal.throwIfAborted();
+      const start = performance.now();
+      await once(command(index), expected);
+      record.add(row, performance.now() - start);
+    }
+  } catch (error) {
+    signal.throwIfAborted();
+    say(`${row}: ${error instanceof Error ? error.message : error}`);
+    record.fail(row, error);
+  }
 }
 
-/** A minimal OCI bundle that shares folders of this machine, read-only. */
-function ociConfig(shared: readonly string[]): Record<string, unknown> {
-  const mount = (destination: string, type: string, options: string[] = []) => ({
-    destination,
-    type,
-    source: type,
-    options: ["nosuid", "noexec", ...options],
-  });
-  return {
-    ociVersion: "1.0.2",
-    process: {
-      terminal: false,
-      user: { uid: 0, gid: 0 },
-      args: PYTHON,
-      env: [`PATH=${PATH}`],
-      cwd: "/",
-      noNewPrivileges: true,
+async function peers(folder: string, options: PeerOptions): Promise<Peer[]> {
+  const needsRunsc = options.wanted("peer_runsc_python") || options.wanted("peer_runsc_true");
+  const runsc = needsRunsc
+    ? await findRunsc({ ...options, given: Deno.env.get("WRENN_BENCH_RUNSC") })
+    : { missing: "not wanted" };
+  const gvisor = (command: Argv): Peer["command"] =>
+    "path" in runsc ? () => runscCommand(runsc.path, command) : runsc;
+  const installed = async (
+    name: string,
+    command: (index: number) => Argv,
+  ): Promise<Peer["command"]> => await has(name) ? command : { missing: "not installed" };
+  const bundle = join(folder, "bundle");
+  await writeBundle(bundle, HOST_PYTHON, PATH);
+  const mounts = await Deno.readTextFile("/proc/self/mounts");
+  const hybrid = mounts.includes(" /sys/fs/cgroup/unified cgroup2 ");
+  return [
+    { row: "peer_runsc_python", command: gvisor(HOST_PYTHON), expected: PYTHON_OUTPUT },
+    { row: "peer_runsc_true", command: gvisor(HOST_TRUE), expected: "" },
+    {
+      row: "peer_bwrap_python",
+      command: await installed("bwrap", () => bwrap(HOST_PYTHON)),
+      expected: PYTHON_OUTPUT,
     },
-    root: { path: "rootfs", readonly: true },
-    hostname: "bench",
-    mounts: [
-      ...shared.map((path) => ({
-        destination: path,
-        type: "bind",
-        source: path,
-        options: ["rbind", "ro", "nosuid"],
-      })),
-      mount("/proc", "proc"),
-      mount("/dev", "tmpfs", ["mode=755"]),
-      mount("/tmp", "tmpfs"),
-    ],
-    linux: {
-      namespaces: ["pid", "network", "ipc", "uts", "mount"].map((type) => ({ type })),
+    {
+      row: "peer_crun_python",
+      command: await installed("crun", (index) => crun(folder, bundle, index, hybrid)),
+      expected: PYTHON_OUTPUT,
     },
-  };
+  ];
 }
 
-async function python(argv: readonly string[]): Promise<void> {
-  const [cmd = "", ...args] = argv;
+function bwrap(command: Argv): Argv {
+  return [
+    "bwrap",
+    ...["--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"],
+    ...["--unshare-all", "--die-with-parent", ...command],
+  ];
+}
+
+function crun(folder: string, bundle: string, index: number, hybrid: boolean): Argv {
+  const id = `wrenn-bench-${Deno.pid}-${index}`;
+  const program: Argv = [
+    "crun",
+    ...["--cgroup-manager", "disabled", "--root", join(folder, "crun")],
+    ...["run", "--bundle", bundle, id],
+  ];
+  return hybrid ? [...LEGACY_CGROUPS, ...program] : program;
+}
+
+async function once([cmd, ...args]: Argv, expected: string): Promise<void> {
   const env = { PATH };
   const out = await new Deno.Command(cmd, { args, stdin: "null", clearEnv: true, env }).output();
   const stdout = new TextDecoder().decode(out.stdout);
-  if (stdout !== "45\n") {
-    const said = new TextDecoder().decode(out.stderr).trim();
-    throw new PeerError(
-      `'${argv.join(" ")}' ended with code ${out.code} and printed '${stdout}': ${said}`,
-    );
+  if (out.code !== 0 || stdout !== expected) {
+    const said = new TextDecoder().decode(out.stderr).trim().slice(-500);
+    const line = [cmd, ...args].join(" ");
+    throw new Error(`'${line}' ended with code ${out.code} and printed '${stdout}': ${said}`);
   }
 }
