@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { Sandbox } from "@wrenn/sdk";
 import { platform, platformHost } from "./lib/platform.ts";
+import { warmMachines } from "./lib/warm_machines.ts";
 import { createSandbox } from "./lib/sandbox.ts";
 import { until } from "./lib/wait.ts";
 import { test } from "./lib/test.ts";
@@ -34,14 +35,15 @@ async function nothingLeft(): Promise<void> {
   const alive: string[] = [];
   for await (const { id } of Sandbox.list(platform())) alive.push(id);
   assertEquals(alive, []);
-  await until("a host without layers, folders and machines", async () => {
+  await until("a host without records, folders and machines but warm ones", async () => {
     const left = [
       ...await sandboxNames(`${dataDir}/sandboxes`),
+      ...await sandboxNames(`${dataDir}/records`),
       ...await sandboxNames(runDir),
       ...await sandboxNames(`${runDir}/vm`),
-      ...await machines(dataDir),
     ];
-    return left.length === 0 ? true : undefined;
+    const [running, warm] = await Promise.all([machines(dataDir), warmMachines()]);
+    return left.length === 0 && running.length === warm ? true : undefined;
   });
 }
 

@@ -35,38 +35,89 @@ async function untilEnded(platform: TestPlatform, id: string): Promise<Shown> {
   });
 }
 
-Deno.test("After kill -9 of the agent its leftovers are gone and the database converges", async () => {
+Deno.test("After kill -9 of the agent its sandboxes go on where they were", async () => {
   using _turn = await takeSlots(SLOTS);
   await using platform = await TestPlatform.open(SETUP);
   const { agent } = platform;
-  const ids = await Promise.all([1, 2, 3].map(() => platform.create()));
-  for (const id of ids) assertEquals(await platform.sh(id, "hostname"), `${id}\n`);
+  const [running, paused, hibernated] = await Promise.all([
+    platform.create(),
+    platform.create(),
+    platform.create(),
+  ]);
+  const ids = [running, paused, hibernated];
+  const counts = "echo kept > /dev/shm/kept; " +
+    "(i=0; while sleep 0.2; do i=$((i+1)); echo $i > /tmp/count; done) >/dev/null 2>&1 &";
+  for (const id of ids) await platform.sh(id, counts);
+  const pids = new Map<string, string>();
+  const counter = "pgrep -f 'while sleep' | head -1";
+  for (const id of ids) pids.set(id, await platform.sh(id, counter));
+  assertEquals((await platform.act(paused, "pause")).status, "paused");
+  assertEquals((await platform.act(hibernated, "hibernate")).status, "hibernated");
   const machines = await processesNaming(agent.runDir);
-  assertEquals(machines.length, 3);
+  assertEquals(machines.length, 2);
 
   await agent.end("SIGKILL");
   const orphaned = await ofSandboxes(agent);
-  for (const kind of ["process: ", "namespace: ", "link: ", `${agent.dataDir}/`, agent.runDir]) {
+  const expected: [string, number][] = [
+    ["process: ", 2],
+    ["namespace: ", 2],
+    ["link: ", 2],
+    [`${agent.dataDir}/records`, 3],
+    [agent.runDir, 2],
+  ];
+  for (const [kind, count] of expected) {
     const found = orphaned.filter((thing) => thing.startsWith(kind)).length;
-    assertEquals(found, 3, `The check does not see what it looks for: '${kind}'`);
+    assertEquals(found, count, `The check does not see what it looks for: '${kind}'`);
   }
-  assertEquals(await platform.sh(ids[0] ?? "", "true"), "host_unavailable");
+  assertEquals(await platform.sh(running, "true"), "host_unavailable");
 
   await agent.start();
-  await untilEmpty("something of the dead agent", () => ofSandboxes(agent));
-  assertEquals(await leftovers(agent), idle(agent));
-  assertEquals((await agent.client.listSandboxes({})).sandboxes, []);
+  assertEquals(await processesNaming(agent.runDir), machines);
+  const states = async (): Promise<string[]> =>
+    await Promise.all(ids.map(async (id) => (await platform.get(id)).status));
+  await until(
+    "the agent's return",
+    async () => await platform.sh(running, "echo up") === "up\n" || undefined,
+  );
+  assertEquals(await states(), ["running", "paused", "hibernated"]);
+  assertEquals((await platform.act(paused, "resume")).restored?.from, "paused");
+  assertEquals((await platform.act(hibernated, "resume")).restored?.from, "memory");
   for (const id of ids) {
-    const { error } = await untilEnded(platform, id);
-    assertEquals(error?.code, "host_unavailable");
-    assert(error && error.message.length > 0);
-    assertEquals(await platform.sh(id, "true"), "sandbox_not_running");
+    assertEquals(await platform.sh(id, "hostname; cat /dev/shm/kept"), `${id}\nkept\n`);
+    assertEquals(await platform.sh(id, counter), pids.get(id));
+    const before = Number(await platform.sh(id, "cat /tmp/count"));
+    await until(
+      "the count to go on",
+      async () => Number(await platform.sh(id, "cat /tmp/count")) > before || undefined,
+    );
   }
+  for (const id of ids) assertEquals(await platform.destroy(id), 204);
+  await untilEmpty("something of a sandbox", () => ofSandboxes(agent));
+});
+
+Deno.test("After kill -9 of the agent and its machines, what was paused has its disk", async () => {
+  using _turn = await takeSlots(SLOTS);
+  await using platform = await TestPlatform.open(SETUP);
+  const { agent } = platform;
+  const [running, paused] = await Promise.all([platform.create(), platform.create()]);
+  await platform.sh(paused, "echo kept > ~/kept");
+  await platform.act(paused, "pause");
+  await agent.end("SIGKILL");
+  for (const pid of await processesNaming(agent.runDir)) Deno.kill(pid, "SIGKILL");
+  await agent.start();
+  const { error } = await untilEnded(platform, running);
+  assertEquals(error?.code, "host_unavailable");
+  assert(error && error.message.length > 0);
+  assertEquals(await platform.sh(running, "true"), "sandbox_not_running");
+  const { restored } = await platform.act(paused, "resume");
+  assertEquals(restored?.from, "disk");
+  assert((restored?.reason ?? "").length > 0);
+  assertEquals(await platform.sh(paused, "cat ~/kept"), "kept\n");
 
   const again = await platform.create();
   assertEquals(await platform.sh(again, "echo again"), "again\n");
-  for (const id of [...ids, again]) assertEquals(await platform.destroy(id), 204);
-  assertEquals((await platform.list()).map(({ status }) => status), Array(4).fill("stopped"));
+  for (const id of [running, paused, again]) assertEquals(await platform.destroy(id), 204);
+  assertEquals((await platform.list()).map(({ status }) => status), Array(3).fill("stopped"));
   await untilEmpty("something of a sandbox", () => ofSandboxes(agent));
 });
 

@@ -63,7 +63,9 @@ Deno.test("Twenty sandboxes in turn and five at once leave nothing, and the agen
     const names = await Promise.all(made.map(({ id }) => agent.sh(id, "hostname")));
     assertEquals(names.map((ran) => ran.stdout.trim()), made.map(({ id }) => id));
     const present = await leftovers(agent);
-    for (const kind of ["process: ", "namespace: ", "link: ", `${agent.dataDir}/`, agent.runDir]) {
+    const { dataDir, runDir } = agent;
+    const places = [`${dataDir}/sandboxes`, `${dataDir}/records`, runDir];
+    for (const kind of ["process: ", "namespace: ", "link: ", ...places]) {
       const found = present.filter((thing) => thing.startsWith(kind)).length;
       assertEquals(found, 5, `The check does not see what it looks for: '${kind}'`);
     }
@@ -108,6 +110,8 @@ Deno.test("The sweep at the start kills no process that only looks like a machin
   const machines = await processesNaming(agent.runDir);
   assertEquals(machines.length, 1);
   await agent.end("SIGKILL");
+  // Without a record nobody wants the machine back.
+  await Deno.remove(`${agent.dataDir}/records/${id}.json`);
 
   const runDir = `${agent.runDir}/sb-0000beef`;
   // Each names the run folder as a machine does; the first bears a machine's very argument.

@@ -4,6 +4,7 @@ import { type Client, createClient } from "@connectrpc/connect";
 import { CleanupStack, denoTransport, newExecutionId, newSandboxId } from "@wrenn/common";
 import { AgentService, type Sandbox } from "@wrenn/proto/agent";
 import { defaultCacheDir, ensureImages } from "../../../tasks/images/mod.ts";
+import { goldenEnv } from "../../../tasks/lib/golden_dir.ts";
 import { processesNaming } from "./leftovers.ts";
 import { startProcess, type TestProcess, untilOffers } from "./process.ts";
 
@@ -15,6 +16,8 @@ export interface AgentSetup {
   readonly slots: string;
   /** Network namespace that it takes for its host. */
   readonly namespace?: string;
+  /** More of its environment. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** What a command in a guest answered. */
@@ -97,8 +100,8 @@ export class TestAgent implements AsyncDisposable {
     return this.#client;
   }
 
-  /** Starts the process, with the configuration it always has, and waits until it serves. */
-  async start(): Promise<void> {
+  /** Starts the process, with the configuration it always has and `env`, and waits until it serves. */
+  async start(env: Readonly<Record<string, string>> = {}): Promise<void> {
     this.#http?.close();
     const { namespace } = this.#setup;
     const process = startProcess({
@@ -111,6 +114,13 @@ export class TestAgent implements AsyncDisposable {
         WRENN_AGENT_SECRET: this.secret,
         WRENN_SLOTS: this.#setup.slots,
         WRENN_GUEST_TIMEOUT_SEC: "120",
+        // Tests that are not about the pool have the processors to themselves.
+        WRENN_POOL_MIN: "0",
+        WRENN_POOL_MAX: "0",
+        WRENN_READY_SLOTS: "0",
+        ...await goldenEnv(this.dataDir),
+        ...this.#setup.env,
+        ...env,
       },
       logs: this.root,
       ...(namespace ? { namespace } : {}),

@@ -7,7 +7,8 @@ import type { TestAgent } from "./agent.ts";
 export type Owner = Pick<TestAgent, "dataDir" | "runDir" | "slots" | "socket">;
 
 /**
- * Lists processes, namespaces, links, nftables tables, cgroups, disks, run folders and the socket of an agent.
+ * Lists processes, namespaces, links, nftables tables, cgroups, disks, records, snapshots, run folders and the socket
+ * of an agent.
  * The agent's own process is not in the list: its command line names no folder.
  */
 export async function leftovers(owner: Owner): Promise<string[]> {
@@ -22,6 +23,8 @@ export async function leftovers(owner: Owner): Promise<string[]> {
     ...things,
     ...(await processesNaming(owner.runDir)).map((pid) => `process: ${pid}`),
     ...await namesIn(`${owner.dataDir}/sandboxes`),
+    ...await namesIn(`${owner.dataDir}/records`),
+    ...(await namesIn(`${owner.dataDir}/snapshots`)).filter((path) => path.includes("/snap-")),
     ...await namesIn(owner.runDir),
     ...(await exists(owner.socket) ? [`socket: ${owner.socket}`] : []),
   ].sort();

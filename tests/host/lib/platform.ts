@@ -12,6 +12,12 @@ export interface Shown {
   readonly error?: { readonly code: string; readonly message: string };
 }
 
+/** The answer of a call that puts a sandbox to rest or wakes it. */
+export interface Acted extends Shown {
+  readonly receipt?: { readonly generation: number; readonly digest: string | null };
+  readonly restored?: { readonly from: string; readonly reason: string | null };
+}
+
 /** An answer of the control plane. */
 export interface Answer {
   readonly status: number;
@@ -110,6 +116,13 @@ export class TestPlatform implements AsyncDisposable {
     const states = "pending,starting,running,paused,hibernated,stopped,error";
     const { json } = await this.call("GET", `/v1/sandboxes?status=${states}`);
     return (json as { sandboxes: Shown[] }).sandboxes;
+  }
+
+  /** Pauses, hibernates or resumes a sandbox. */
+  async act(id: string, action: "pause" | "hibernate" | "resume"): Promise<Acted> {
+    const { status, json } = await this.call("POST", `/v1/sandboxes/${id}/${action}`);
+    if (status === 200) return json as Acted;
+    throw new Error(`${action} answered ${status}: ${JSON.stringify(json)}`);
   }
 
   /** Destroys a sandbox; the status of the answer. */
