@@ -163,8 +163,9 @@ export class SandboxLife {
     const { parts, order } = this.#options;
     const machine = this.#present();
     if (running) await this.pause();
+    let snapshot: Snapshot;
     try {
-      const snapshot = await capture(parts, machine, {
+      snapshot = await capture(parts, machine, {
         id,
         kind: kind === "generation" ? "sandbox" : kind,
         sandboxId: order.id,
@@ -175,11 +176,19 @@ export class SandboxLife {
       });
       if (kind !== "fork") await this.#keep(snapshot, kind === "named");
       if (kind === "generation") this.#wakesFrom = snapshot.id;
-      return snapshot;
-    } finally {
+    } catch (error) {
+      if (running) await this.#goOn(machine);
+      throw error;
+    }
+    try {
       if (running) await this.#goOn(machine);
       if (kind !== "generation") await this.#flatten(machine);
+    } catch (error) {
+      // Whoever asked is told of the failure, so that nobody would ever remove it.
+      if (kind === "fork") await parts.snapshots.remove(snapshot.id);
+      throw error;
     }
+    return snapshot;
   }
 
   /** Brings it back from its files. @throws As `wakeFrom()`. */

@@ -123,7 +123,7 @@ Deno.test("C-1, C-6: a hundred copies differ from each other and change no file 
     await Promise.all(children.map(async (child) => {
       const script = "head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \\n'; echo; " +
         "cat /etc/machine-id; hostname; " +
-        "head -c 8000000 /dev/urandom | tee /dev/shm/heavy > ~/heavy; sync";
+        "head -c 2000000 /dev/urandom | tee /dev/shm/heavy > ~/heavy; sync";
       const [random = "", machine = "", name = ""] = (await agent.sh(child.id, script)).stdout
         .split("\n");
       assertEquals([random.length, machine.length, name], [32, 32, child.id]);
@@ -139,7 +139,7 @@ Deno.test("C-1, C-6: a hundred copies differ from each other and change no file 
 
 Deno.test("C-2: the guest's clock is the host's after a create and after an hour of hibernation", async () => {
   using _turn = await takeSlots(SLOTS);
-  await using agent = await TestAgent.open({ templates: ["minimal"], slots: SLOTS });
+  await using agent = await TestAgent.open({ templates: ["base"], slots: SLOTS });
   const { id } = await agent.create();
   await requireClock(agent, id);
   // Memory whose clock stands an hour back is what an hour of hibernation leaves.
@@ -180,8 +180,8 @@ Deno.test("C-3: the token of the original is none of its copy's", async () => {
 /** The guest's time lies between the host's before and after the question, give or take the limit. */
 async function requireClock(agent: TestAgent, id: string): Promise<void> {
   const before = Date.now();
-  const { stdout } = await agent.sh(id, "cut -d' ' -f1 /proc/uptime; date +%s%N | cut -c1-13");
-  const guest = Number(stdout.split("\n")[1]);
+  const { stdout } = await agent.sh(id, "date +%s%3N");
+  const guest = Number(stdout);
   const after = Date.now();
   assert(guest > before - CLOCK_LIMIT_MS, `${before - guest} ms behind`);
   assert(guest < after + CLOCK_LIMIT_MS, `${guest - after} ms ahead`);
