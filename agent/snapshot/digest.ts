@@ -16,7 +16,8 @@ let zeroHash: Promise<Uint8Array> | undefined;
 /** Takes bytes in order and gives their digest. */
 export class PieceDigest {
   readonly #hashes: Promise<Uint8Array>[] = [];
-  #piece: Uint8Array<ArrayBuffer> = new Uint8Array(PIECE_BYTES);
+  readonly #pieces = new PieceRing();
+  #piece: Uint8Array<ArrayBuffer> = this.#pieces.at(0);
   #filled = 0;
 
   /** Adds bytes. The caller may use its buffer again when the answer has come. */
@@ -38,10 +39,9 @@ export class PieceDigest {
 
   async #flush(): Promise<void> {
     this.#hashes.push(hashPiece(this.#piece.subarray(0, this.#filled)));
-    this.#piece = new Uint8Array(PIECE_BYTES);
     this.#filled = 0;
-    const before = this.#hashes.at(-PARALLEL);
-    if (this.#hashes.length >= PARALLEL) await before;
+    if (this.#hashes.length >= PARALLEL) await this.#hashes.at(-PARALLEL);
+    this.#piece = this.#pieces.at(this.#hashes.length);
   }
 }
 
@@ -50,8 +50,9 @@ export async function digestFile(path: string, limit: number = Infinity): Promis
   using file = await Deno.open(path);
   const length = Math.min((await file.stat()).size, limit);
   const hashes: Promise<Uint8Array>[] = [];
+  const pieces = new PieceRing();
   for (let at = 0; at < length; at += PIECE_BYTES) {
-    const piece = new Uint8Array(Math.min(PIECE_BYTES, length - at));
+    const piece = pieces.at(hashes.length).subarray(0, length - at);
     for (let done = 0; done < piece.length;) {
       const n = await file.read(piece.subarray(done));
       if (n === null) throw new Error(`'${path}' became shorter while it was read`);
@@ -66,6 +67,16 @@ export async function digestFile(path: string, limit: number = Infinity): Promis
 /** The plain SHA-256 of a text, `sha256:` and hex. */
 export async function digestOfText(text: string): Promise<string> {
   return `sha256:${(await sha256(new TextEncoder().encode(text))).toHex()}`;
+}
+
+/** The buffers of pieces that are hashed at once, used in turn: a file of any length takes no more memory. */
+class PieceRing {
+  readonly #pieces: Uint8Array<ArrayBuffer>[] = [];
+
+  /** The buffer of a piece by its number; that of `PARALLEL` pieces before has been hashed. */
+  at(number: number): Uint8Array<ArrayBuffer> {
+    return this.#pieces[number % PARALLEL] ??= new Uint8Array(PIECE_BYTES);
+  }
 }
 
 function hashPiece(piece: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
