@@ -90,7 +90,7 @@ export class SandboxCreator {
     const make = async (order: CreateSandbox, host: ConnectedHost): Promise<SandboxRecord> => {
       const watch = this.#stopwatch(timing);
       const row = await this.#insert(who, order, host, idempotency);
-      watch("insert");
+      watch("sql");
       const sandbox = await this.#start(row, order, host, timing, watch);
       this.#log.info("Sandbox created", {
         sandbox: sandbox.id,
@@ -145,9 +145,9 @@ export class SandboxCreator {
           onHeader: (headers) => readServerTiming(headers.get("server-timing") ?? "", timing),
         },
       );
-      watch("host");
+      watch("rpc");
       const running = await this.#started.confirm(row, toFacts(sandbox));
-      watch("confirm");
+      watch("sql");
       return running;
     } catch (cause) {
       const error = fromAgentError(cause);
@@ -156,12 +156,12 @@ export class SandboxCreator {
     }
   }
 
-  /** Notes under a name the time since it was called last. */
+  /** Adds to a name the time since it was called last. */
   #stopwatch(timing: Map<string, number>): (name: string) => void {
     let last = this.#clock.monotonic();
     return (name) => {
       const now = this.#clock.monotonic();
-      timing.set(name, Math.round((now - last) * 10) / 10);
+      timing.set(name, Math.round(((timing.get(name) ?? 0) + now - last) * 10) / 10);
       last = now;
     };
   }
@@ -192,7 +192,7 @@ export class SandboxCreator {
 /** Adds the milliseconds of a Server-Timing header (W3C) that an agent wrote: `claim;dur=1.2, resume;dur=3`. */
 function readServerTiming(header: string, timing: Map<string, number>): void {
   for (const [, name, ms] of header.matchAll(/([a-z_]+);dur=([0-9.]+)/g)) {
-    if (name !== undefined && ms !== undefined) timing.set(`host_${name}`, Number(ms));
+    if (name !== undefined && ms !== undefined) timing.set(name, Number(ms));
   }
 }
 
