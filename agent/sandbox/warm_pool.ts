@@ -72,6 +72,8 @@ export class WarmPools {
   readonly #options: PoolOptions;
   readonly #pools = new Map<string, Pool>();
   readonly #stopped = new AbortController();
+  /** Machines that were too many and are not gone yet. */
+  readonly #ending = new Set<Promise<void>>();
   #wake: PromiseWithResolvers<void> = Promise.withResolvers<void>();
   #running: Promise<void> | undefined;
 
@@ -129,6 +131,7 @@ export class WarmPools {
     this.#wake.resolve();
     await this.#running;
     await this.shed(Infinity);
+    await Promise.all(this.#ending);
   }
 
   #pool(key: GoldenKey, min: number): Pool {
@@ -190,7 +193,10 @@ export class WarmPools {
     let worst: { pool: Pool; lacks: number } | undefined;
     for (const pool of this.#pools.values()) {
       const lacks = this.#target(pool) - pool.ready.length;
-      for (const machine of lacks < 0 ? pool.ready.splice(0, -lacks) : []) void this.#end(machine);
+      for (const machine of lacks < 0 ? pool.ready.splice(0, -lacks) : []) {
+        const end = this.#end(machine).finally(() => this.#ending.delete(end));
+        this.#ending.add(end);
+      }
       if (lacks <= 0 || performance.now() < pool.notBeforeMs) continue;
       if (worst === undefined || lacks > worst.lacks) worst = { pool, lacks };
     }
