@@ -18,6 +18,11 @@ export type RandomBytes = (bytes: Uint8Array<ArrayBuffer>) => Uint8Array<ArrayBu
 
 const systemRandom: RandomBytes = (bytes) => crypto.getRandomValues(bytes);
 
+/** Random bytes as hex, for names that never repeat. */
+export function randomHex(bytes: number, random: RandomBytes = systemRandom): string {
+  return random(new Uint8Array(bytes)).toHex();
+}
+
 /** True for a well-formed sandbox id. */
 export function isSandboxId(text: string): text is SandboxId {
   return SANDBOX_ID.test(text);
@@ -40,22 +45,22 @@ export function isApiKey(text: string): boolean {
 
 /** A new sandbox id. */
 export function newSandboxId(random: RandomBytes = systemRandom): SandboxId {
-  return `sb-${random(new Uint8Array(4)).toHex()}`;
+  return `sb-${randomHex(4, random)}`;
 }
 
 /** A new host id. */
 export function newHostId(random: RandomBytes = systemRandom): HostId {
-  return `host-${random(new Uint8Array(4)).toHex()}`;
+  return `host-${randomHex(4, random)}`;
 }
 
 /** A new snapshot id. */
 export function newSnapshotId(random: RandomBytes = systemRandom): SnapshotId {
-  return `snap-${random(new Uint8Array(8)).toHex()}`;
+  return `snap-${randomHex(8, random)}`;
 }
 
 /** A new execution id: 16 hex digits, one per start of a sandbox. */
 export function newExecutionId(random: RandomBytes = systemRandom): string {
-  return random(new Uint8Array(8)).toHex();
+  return randomHex(8, random);
 }
 
 /** A new API key with about 190 bits of randomness. Bytes that would favour some letters are drawn again. */

@@ -2,6 +2,7 @@
  * The folder of one disk: `base-{hash}.ext4`, then layers `layer-{hex}.qcow2`, each naming the one below it by its
  * plain name. Names never repeat, so a hard link to a layer finds what is below it in every folder that has both.
  */
+import { randomHex } from "@wrenn/common";
 import { join } from "node:path";
 import { QCOW2_HEAD_BYTES, type Qcow2Info, qcow2Overlay, readQcow2 } from "./qcow2_header.ts";
 import type { BlockDevice } from "./store.ts";
@@ -14,7 +15,7 @@ const MAX_LAYERS = 64;
 
 /** A name for a new layer. */
 export function newLayerName(): string {
-  return `layer-${crypto.getRandomValues(new Uint8Array(8)).toHex()}.qcow2`;
+  return `layer-${randomHex(8)}.qcow2`;
 }
 
 /** The name of a base image's link, from its content hash, which may be any text. */

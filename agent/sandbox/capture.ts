@@ -1,6 +1,6 @@
 /** Capturing a machine whose vCPUs stand still: device state, memory and disk become a snapshot. */
 import { join } from "node:path";
-import { logger, runCommand, type SnapshotId } from "@wrenn/common";
+import { logger, randomHex, runCommand, type SnapshotId } from "@wrenn/common";
 import { MAX_CHAIN } from "../core/snapshot_chain.ts";
 import { writeChangedPages } from "../snapshot/changed_pages.ts";
 import type { MemoryFile, SnapshotManifest } from "../snapshot/manifest.ts";
@@ -106,7 +106,7 @@ async function captureMemory(
     const [base] = memory;
     const [path] = paths;
     if (base === undefined || path === undefined) throw new Error("A booted machine has no memory");
-    const file = `memory-${crypto.getRandomValues(new Uint8Array(8)).toHex()}.base`;
+    const file = `memory-${randomHex(8)}.base`;
     // A golden machine ends with its capture, so that its file is nobody's any more.
     if (kind === "golden" && !goesOn) {
       await vm.kill();

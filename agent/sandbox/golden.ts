@@ -1,5 +1,5 @@
 /** Golden snapshots: one per template and size, booted once, warmed, sealed and kept. */
-import { logger, newSnapshotId } from "@wrenn/common";
+import { logger, newSnapshotId, randomHex } from "@wrenn/common";
 import { incompatibility } from "../core/snapshot_compatibility.ts";
 import type { Base } from "../rootfs/store.ts";
 import type { Snapshot, SnapshotStore } from "../snapshot/mod.ts";
@@ -109,7 +109,7 @@ export class GoldenSnapshots {
     const began = performance.now();
     const { rootfs } = parts;
     const held = await rootfs.acquireBase(key.template);
-    const diskId = `gold-${crypto.getRandomValues(new Uint8Array(8)).toHex()}`;
+    const diskId = `gold-${randomHex(8)}`;
     try {
       using _permit = await parts.gate.enter(signal);
       const machine = await bootMachine(parts, {

@@ -3,7 +3,7 @@
  * one to the other. Its driver calls one step at a time and decides about states.
  */
 import { join } from "node:path";
-import { logger, newSnapshotId, type SnapshotId, WrennError } from "@wrenn/common";
+import { logger, newSnapshotId, randomHex, type SnapshotId, WrennError } from "@wrenn/common";
 import type { SandboxState } from "../core/sandbox_state.ts";
 import { needsCollapse } from "../core/snapshot_chain.ts";
 import type { GuestReport } from "../guest/guest.ts";
@@ -220,7 +220,7 @@ export class SandboxLife {
     }
     const snapshot = await parts.snapshots.get(found.snapshotId);
     await requireUsable(parts, snapshot);
-    const diskId = `warm-${crypto.getRandomValues(new Uint8Array(8)).toHex()}`;
+    const diskId = `warm-${randomHex(8)}`;
     const { id, spec } = order;
     const woken: Woken = await wakeFrom(parts, snapshot, { id, spec, diskId }, signal);
     try {

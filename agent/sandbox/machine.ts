@@ -1,6 +1,6 @@
 /** A virtual machine with everything that it has on the host: how it comes and how it goes. */
 import { basename, join } from "node:path";
-import { CleanupStack, type Clock, logger, WrennError } from "@wrenn/common";
+import { CleanupStack, type Clock, logger, randomHex, WrennError } from "@wrenn/common";
 import type { Snapshot, SnapshotStore } from "../snapshot/mod.ts";
 import { applyDiffs } from "../snapshot/apply_diffs.ts";
 import type { MemoryFile } from "../snapshot/manifest.ts";
@@ -295,7 +295,7 @@ async function takePlace(
   diskId: string,
   undo: CleanupStack,
 ): Promise<Place> {
-  const vmId = crypto.getRandomValues(new Uint8Array(8)).toHex();
+  const vmId = randomHex(8);
   const runDir = join(settings.runDir, vmId);
   const claimSlot = async (): Promise<Slot> => {
     const slot = await slots.claim();

@@ -2,7 +2,7 @@
  * Warm machines: restored from their golden snapshot, warmed, sealed, and standing still with everything that a
  * sandbox needs. A claim takes one in no time; the pool refills behind it, one machine at a time.
  */
-import { delay, logger } from "@wrenn/common";
+import { delay, logger, randomHex } from "@wrenn/common";
 import {
   type ArrivalRate,
   arrived,
@@ -219,7 +219,7 @@ export class WarmPools {
     const snapshot = await golden.get(pool.key);
     using _permit = await parts.gate.enter(signal);
     const began = performance.now();
-    const diskId = `warm-${crypto.getRandomValues(new Uint8Array(8)).toHex()}`;
+    const diskId = `warm-${randomHex(8)}`;
     const machine = await restoreMachine(parts, { snapshot, diskId }, signal);
     try {
       await machine.vm.resume();

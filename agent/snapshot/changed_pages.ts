@@ -1,4 +1,5 @@
 /** The pages of a machine that the chain below it does not have as they are now, as a new diff. */
+import { randomHex } from "@wrenn/common";
 import { Buffer } from "node:buffer";
 import { join } from "node:path";
 import { PAGE_BYTES, type PageRun } from "../core/memory_pages.ts";
@@ -27,7 +28,7 @@ export async function writeChangedPages(
   { candidates, guest, below, folder }: ChangedPages,
 ): Promise<MemoryFile | undefined> {
   using chain = await DiffChain.open(below);
-  const file = `memory-${crypto.getRandomValues(new Uint8Array(8)).toHex()}.diff`;
+  const file = `memory-${randomHex(8)}.diff`;
   using writer = await MemoryDiffWriter.create(join(folder, file));
   for (const piece of pieces(candidates)) {
     const now = new Uint8Array(piece.count * PAGE_BYTES);

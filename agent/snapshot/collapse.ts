@@ -1,6 +1,6 @@
 /** Taking the chains of a snapshot into one diff and one layer above the golden snapshot's. */
 import { join } from "node:path";
-import { runCommand } from "@wrenn/common";
+import { randomHex, runCommand } from "@wrenn/common";
 import { GOLDEN_LAYERS } from "../core/snapshot_chain.ts";
 import { DiffChain } from "./diff_chain.ts";
 import type { SnapshotContent } from "./draft.ts";
@@ -30,7 +30,7 @@ async function mergeMemory(
   await Deno.link(join(dir, base.file), join(folder, base.file));
   if (diffs.length === 0) return [base];
   using chain = await DiffChain.open(diffs.map(({ file }) => join(dir, file)));
-  const file = `memory-${randomHex()}.diff`;
+  const file = `memory-${randomHex(8)}.diff`;
   using writer = await MemoryDiffWriter.create(join(folder, file));
   await chain.forEach((first, bytes) => writer.write(first, bytes));
   return [base, { file, kind: "diff", ...await writer.finish() }];
@@ -51,15 +51,11 @@ async function mergeDisk(
   if (top === undefined || golden === undefined || layers.length <= GOLDEN_LAYERS + 1) {
     return [...layers];
   }
-  const merged = `layer-${randomHex()}.qcow2`;
+  const merged = `layer-${randomHex(8)}.qcow2`;
   await runCommand(["cp", "--sparse=always", "--", join(folder, top), join(folder, merged)]);
   await Deno.chmod(join(folder, merged), 0o600);
   const rebase = 'cd "$1" && exec qemu-img rebase -f qcow2 -b "$2" -F qcow2 "$3"';
   await runCommand(["sh", "-euc", rebase, "sh", folder, golden, merged]);
   for (const layer of layers.slice(GOLDEN_LAYERS)) await Deno.remove(join(folder, layer));
   return [...layers.slice(0, GOLDEN_LAYERS), merged];
-}
-
-function randomHex(): string {
-  return crypto.getRandomValues(new Uint8Array(8)).toHex();
 }

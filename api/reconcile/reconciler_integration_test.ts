@@ -3,17 +3,19 @@ import { delay, logger, type SandboxId, systemClock, WrennError } from "@wrenn/c
 import { SandboxStatus as Live } from "@wrenn/proto/agent";
 import { startTestServer } from "../../tasks/postgres/testing.ts";
 import { Reconciler } from "./reconciler.ts";
-import { ALICE, history, type Replica, request, TestPlatform } from "../testing/platform.ts";
+import {
+  ALICE,
+  history,
+  type Replica,
+  replicaTest,
+  request,
+  TestPlatform,
+} from "../testing/platform.ts";
 
 const server = await startTestServer();
 Deno.test.afterAll(() => server.stop());
 
-async function withReplica(
-  work: (replica: Replica, platform: TestPlatform) => Promise<void>,
-): Promise<void> {
-  await using platform = await TestPlatform.start(server);
-  await work(await platform.replica(), platform);
-}
+const withReplica = replicaTest(server);
 
 /** Makes every row older than all graces. */
 async function age({ db }: Replica): Promise<void> {

@@ -2,25 +2,12 @@ import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { newSnapshotId, WrennError } from "@wrenn/common";
 import { SandboxStatus as Live } from "@wrenn/proto/agent";
 import { startTestServer } from "../../tasks/postgres/testing.ts";
-import {
-  ALICE,
-  assertCode,
-  BOB,
-  history,
-  type Replica,
-  request,
-  TestPlatform,
-} from "../testing/platform.ts";
+import { ALICE, assertCode, BOB, history, replicaTest, request } from "../testing/platform.ts";
 
 const server = await startTestServer();
 Deno.test.afterAll(() => server.stop());
 
-async function withReplica(
-  work: (replica: Replica, platform: TestPlatform) => Promise<void>,
-): Promise<void> {
-  await using platform = await TestPlatform.start(server);
-  await work(await platform.replica(), platform);
-}
+const withReplica = replicaTest(server);
 
 Deno.test("hibernate() answers a receipt, and resume() says where the sandbox came from", () =>
   withReplica(async ({ sandboxes, db }, { agent }) => {

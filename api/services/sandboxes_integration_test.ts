@@ -7,7 +7,7 @@ import {
   assertCode,
   BOB,
   history,
-  type Replica,
+  replicaTest,
   request,
   TestPlatform,
 } from "../testing/platform.ts";
@@ -15,12 +15,7 @@ import {
 const server = await startTestServer();
 Deno.test.afterAll(() => server.stop());
 
-async function withReplica(
-  work: (replica: Replica, platform: TestPlatform) => Promise<void>,
-): Promise<void> {
-  await using platform = await TestPlatform.start(server);
-  await work(await platform.replica(), platform);
-}
+const withReplica = replicaTest(server);
 
 Deno.test("create() answers a running sandbox and keeps its history", () =>
   withReplica(async ({ sandboxes, db }, { agent }) => {

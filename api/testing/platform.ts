@@ -120,6 +120,16 @@ export class TestPlatform implements AsyncDisposable {
   }
 }
 
+/** Runs the work of a test on one replica of a platform of its own, on this database server. */
+export function replicaTest(
+  server: TestServer,
+): (work: (replica: Replica, platform: TestPlatform) => Promise<void>) => Promise<void> {
+  return async (work) => {
+    await using platform = await TestPlatform.start(server);
+    await work(await platform.replica(), platform);
+  };
+}
+
 /** A caller. */
 export const ALICE: Principal = { teamId: "team-0000000a", keyId: "key-0000000a" };
 /** A caller of another team. */

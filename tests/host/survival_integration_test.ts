@@ -1,7 +1,7 @@
 /** What runs in a sandbox goes on through pause, hibernate, a restart of the agent, and fork; copies differ. */
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { join } from "node:path";
-import { newExecutionId, newSandboxId } from "@wrenn/common";
+import { newExecutionId, newSandboxId, newSnapshotId } from "@wrenn/common";
 import { RestoredFrom } from "@wrenn/proto/agent";
 import { planSlot } from "../../agent/core/slot_plan.ts";
 import { HostSecret } from "../../agent/sandbox/host_secret.ts";
@@ -105,7 +105,7 @@ Deno.test("C-1, C-6: a hundred copies differ from each other and change no file 
   using _turn = await takeSlots(SLOTS);
   await using agent = await TestAgent.open({ templates: ["minimal"], slots: SLOTS });
   const { id } = await agent.create();
-  const { snapshot } = await agent.client.snapshotSandbox({ id, snapshotId: `snap-${hex(8)}` });
+  const { snapshot } = await agent.client.snapshotSandbox({ id, snapshotId: newSnapshotId() });
   assert(snapshot);
   const origin = join(agent.dataDir, "snapshots", snapshot.id);
   const before = await digests(origin);
@@ -192,8 +192,4 @@ async function digests(folder: string): Promise<string[]> {
   const files = await Array.fromAsync(Deno.readDir(folder), ({ name }) => join(folder, name));
   const { stdout } = await new Deno.Command("sha256sum", { args: files.sort() }).output();
   return new TextDecoder().decode(stdout).trim().split("\n");
-}
-
-function hex(bytes: number): string {
-  return crypto.getRandomValues(new Uint8Array(bytes)).toHex();
 }
