@@ -142,13 +142,23 @@ export class Guest {
       ...(identity.bootId === undefined ? {} : { bootId: identity.bootId }),
       ...(fork ? { fork } : {}),
       ...(report ? { report } : {}),
-      timestamp: new Date(now()).toISOString(),
+      timestamp: timestamp(now),
       entropy: crypto.getRandomValues(new Uint8Array(ENTROPY_BYTES)).toBase64(),
     }, AbortSignal.any([signal, AbortSignal.timeout(INIT_LIMIT_MS)]));
     this.#connection.authorize(identity.token);
     if (report) return reportSchema.parse(await response.json());
     await response.body?.cancel();
     return undefined;
+  }
+
+  /**
+   * Tells the time alone. The guest sets its clock when it is off by more than 50 ms.
+   *
+   * @throws {WrennError} `guest_unavailable`
+   */
+  async tellTime(now: () => number, signal: AbortSignal): Promise<void> {
+    const response = await this.#post("/init", { timestamp: timestamp(now) }, signal);
+    await response.body?.cancel();
   }
 
   /**
@@ -229,4 +239,8 @@ export class Guest {
       return false;
     }
   }
+}
+
+function timestamp(now: () => number): string {
+  return new Date(now()).toISOString();
 }

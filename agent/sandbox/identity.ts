@@ -19,6 +19,9 @@ export interface IdentityOptions {
 /** User of requests that name none. */
 const DEFAULT_USER = "user";
 const INIT_LIMIT_MS = 15_000;
+/** The guest sets its clock to a time that is as old as the call is long: after a longer one it is told again. */
+const CLOCK_LAG_MS = 50;
+const CLOCK_TRIES = 3;
 /** Programs of the guest may run when a copy wakes. */
 const FORK_LIMIT_MS = 60_000;
 
@@ -36,7 +39,12 @@ export async function giveIdentity(
   { fork = false }: IdentityOptions = {},
 ): Promise<GuestReport | undefined> {
   const { guest, vm, tokenId } = machine;
-  const limit = AbortSignal.timeout(fork ? FORK_LIMIT_MS : INIT_LIMIT_MS);
+  const limited = AbortSignal.any([
+    signal,
+    AbortSignal.timeout(fork ? FORK_LIMIT_MS : INIT_LIMIT_MS),
+  ]);
+  const now = (): number => clock.now();
+  const told = clock.monotonic();
   const report = await guest.init(
     {
       token: secret.token(vm.vmId),
@@ -47,14 +55,20 @@ export async function giveIdentity(
       bootId: crypto.randomUUID(),
     },
     {
-      now: () => clock.now(),
+      now,
       ...(tokenId === null ? {} : { previousToken: secret.token(tokenId) }),
       fork,
       report: fork,
     },
-    AbortSignal.any([signal, limit]),
+    limited,
   );
   machine.tokenId = vm.vmId;
+  let lag = clock.monotonic() - told;
+  for (let i = 0; i < CLOCK_TRIES && lag > CLOCK_LAG_MS; i++) {
+    const again = clock.monotonic();
+    await guest.tellTime(now, limited);
+    lag = clock.monotonic() - again;
+  }
   return report;
 }
 

@@ -43,12 +43,25 @@ Deno.test("create() answers when the guest has its identity", async () => {
   assertEquals(init?.envVars, { A: "1" });
   assertEquals(init?.hostname, idOf(1));
   assertEquals(init?.defaultUser, "user");
-  assertEquals(init?.accessToken.length, 64);
+  assertEquals(init?.accessToken?.length, 64);
   assertEquals(init?.machineId?.length, 32);
   assertEquals(host.policies.get(2), SPEC.network);
   assertEquals(((await Deno.stat(vm.spec.runDir)).mode ?? 0) & 0o777, 0o700);
   await manager.stop();
   assertEquals(host.left(), []);
+});
+
+Deno.test("A guest that took long to take its identity is told the time again", async () => {
+  await using host = new FakeHost();
+  host.initDelayMs = 60;
+  const manager = host.manager();
+  await manager.create(order(1));
+  const [first, second, ...more] = host.vm(idOf(1)).envd.inits;
+  assertEquals(Object.keys(second ?? {}), ["timestamp"]);
+  const ahead = Date.parse(second?.timestamp ?? "") - Date.parse(first?.timestamp ?? "");
+  assert(ahead >= 60, `${ahead} ms`);
+  assertEquals(more, []);
+  await manager.stop();
 });
 
 Deno.test("create() undoes everything, whatever step fails, and tells why", async () => {

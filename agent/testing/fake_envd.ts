@@ -1,7 +1,7 @@
 /** A guest agent in memory, served on loopback: enough of envd's wire to test what the host does with it. */
 import { Process } from "@wrenn/proto/process";
 import { Filesystem } from "@wrenn/proto/filesystem";
-import { connectHandler, toConnectError, WrennError } from "@wrenn/common";
+import { connectHandler, delay, toConnectError, WrennError } from "@wrenn/common";
 import { FakeFiles } from "./fake_files.ts";
 import { FakeProcesses } from "./fake_processes.ts";
 
@@ -11,11 +11,13 @@ export interface EnvdFaults {
   sick?: boolean;
   /** `/init` answers 500. */
   initFails?: boolean;
+  /** Milliseconds that the answer to an `/init` with a token takes. */
+  initDelayMs?: number;
 }
 
 /** The body of `POST /init`. */
 export interface InitBody {
-  accessToken: string;
+  accessToken?: string;
   envVars: Record<string, string>;
   timestamp: string;
   hostname: string;
@@ -80,10 +82,11 @@ export class FakeEnvd implements AsyncDisposable {
     await this.#server.finished;
   }
 
-  #init(body: InitBody): Response {
+  async #init(body: InitBody): Promise<Response> {
+    if (body.accessToken !== undefined) await delay(this.faults.initDelayMs ?? 0);
     if (this.faults.initFails) return failure(new WrennError("internal", "Broken"));
     this.inits.push(body);
-    this.token = body.accessToken;
+    this.token = body.accessToken ?? this.token;
     this.frozen = false;
     return reportOf(body);
   }
@@ -102,7 +105,7 @@ export class FakeEnvd implements AsyncDisposable {
     }
     switch (url.pathname) {
       case "/init":
-        return this.#init(await request.json());
+        return await this.#init(await request.json());
       case "/quiesce":
         await request.body?.cancel();
         this.frozen = true;

@@ -45,6 +45,8 @@ export interface FakeManagerOptions {
 export class FakeHost implements AsyncDisposable {
   readonly folder: string;
   readonly runDir: string;
+  /** How long guests take to take an identity, in milliseconds. */
+  initDelayMs: number = 0;
   /** Every start fails at this step for as long as it is set. */
   fault: FaultStep | undefined;
   /** Every start waits here before its machine runs. */
@@ -248,6 +250,7 @@ export class FakeHost implements AsyncDisposable {
         faults: {
           ...(fault === "sick" || fault === "dies" ? { sick: true } : {}),
           ...(fault === "initFails" ? { initFails: true } : {}),
+          initDelayMs: this.initDelayMs,
         },
         ...(restored ? { restored } : {}),
       });
