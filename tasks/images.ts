@@ -11,6 +11,7 @@
  */
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { ensureHostTools } from "./lib/host_tools.ts";
 import { fail, say } from "./lib/shell.ts";
 import {
   type BuildOptions,
@@ -97,9 +98,13 @@ function outcome(changed: boolean): string {
 try {
   const { words: [command, name, ...rest], options } = parse(Deno.args);
   if (rest.length > 0) fail(USAGE);
-  if (command === "build" && name !== undefined) await build(name, options);
-  else if (command === "update" && name !== undefined) await update(name, options);
-  else if (command === "list" && name === undefined) await list(options.dataDir);
+  if (command === "build" && name !== undefined) {
+    await ensureHostTools();
+    await build(name, options);
+  } else if (command === "update" && name !== undefined) {
+    await ensureHostTools();
+    await update(name, options);
+  } else if (command === "list" && name === undefined) await list(options.dataDir);
   else fail(USAGE);
 } catch (error) {
   fail(error instanceof Error ? error.message : String(error));
