@@ -1,5 +1,6 @@
 #!/opt/wrenn/bin/busybox sh
-# First process of a guest: mounts, name, network, size of the root disk; then tini as PID 1 with envd under it.
+# First process of a guest: mounts, name, network, size of the root disk; then catatonit as PID 1
+# with envd under it.
 # Only busybox applets and shell built-ins: the image may hold nothing else. Every fork costs milliseconds
 # under emulation, so values go through /proc and /sys where they can.
 W=/opt/wrenn
@@ -22,13 +23,17 @@ for word in $cmdline; do
   esac
 done
 
+# Names are new in every copy of a guest. They lie in memory, so that writing them costs no journal.
+mkdir -p /run/wrenn
 echo "$hostname" >/proc/sys/kernel/hostname
-echo "$hostname" >/etc/hostname
+echo "$hostname" >/run/wrenn/hostname
+echo 00000000000000000000000000000000 >/run/wrenn/machine-id
 {
   echo "127.0.0.1 localhost"
   echo "127.0.1.1 $hostname"
   echo "::1 localhost ip6-localhost ip6-loopback"
-} >/etc/hosts
+} >/run/wrenn/hosts
+ln -sf /run/wrenn/hostname /run/wrenn/hosts /run/wrenn/machine-id /etc/
 
 set_sysctl() { # path under /proc/sys, value; a kernel without the setting is no fault
   [ -w "/proc/sys/$1" ] && echo "$2" >"/proc/sys/$1"
@@ -43,9 +48,12 @@ set_sysctl fs/inotify/max_user_watches 1048576
 set_sysctl fs/inotify/max_user_instances 1024
 set_sysctl vm/swappiness 10
 set_sysctl kernel/panic_on_oops 1
+# Housekeeping by the clock wakes a guest that does nothing.
+set_sysctl vm/compaction_proactiveness 0
+set_sysctl vm/stat_interval 60
+echo 0 >/sys/block/vda/queue/wbt_lat_usec
 
 # Copies of a guest share the kernel's boot id: envd writes another one here.
-mkdir -p /run/wrenn
 cat /proc/sys/kernel/random/boot_id >/run/wrenn/boot_id
 mount -o bind /run/wrenn/boot_id /proc/sys/kernel/random/boot_id || rm /run/wrenn/boot_id
 
@@ -72,7 +80,7 @@ if [ "$((sectors / 8))" -gt "$blocks" ]; then
   }
 fi
 
-echo -1000 >/proc/self/oom_score_adj # kept by tini and envd; envd gives its children a normal one
+echo -1000 >/proc/self/oom_score_adj # kept by catatonit and envd; envd gives its children a normal one
 cd /
 # When envd ends, for whatever reason, so does the machine.
-exec "$W/bin/tini" -- "$W/bin/busybox" sh "$W/run-envd"
+exec "$W/bin/catatonit" -- "$W/bin/busybox" sh "$W/run-envd"

@@ -135,6 +135,8 @@ export function kernelLine(facts: HostFacts, initArgs: readonly string[]): strin
       // An unrolled loop clears a page faster than an emulated `rep stosq`.
       "clearcpuid=112",
       "init_on_alloc=0",
+      // Accounting by timers and at every switch and page, of a guest that has one tenant.
+      ...["psi=0", "nowatchdog", "cgroup_disable=memory", "audit=0", "lsm=landlock,yama"],
       "wrenn.emulated=1",
     );
     // Before QEMU 8 translated blocks are keyed by virtual address: each random layout is translated again.

@@ -38,30 +38,38 @@ export class PortMirror implements Disposable {
   }
 
   /** Looks now, and again until it is disposed. */
-  async start(): Promise<void> {
+  start(): void {
+    if (this.#stopped) return;
     try {
-      await this.scan();
+      this.scan();
     } catch (error) {
       logger("envd", "ports").error("Cannot read the sockets", { error });
     }
-    if (this.#stopped) return;
     this.#timer = undefined;
     const { busy, populated = () => true } = this.#options;
     // A timer wakes an idle guest, which costs its host a percent of a processor.
-    if (!busy() && !populated() && this.#mirrors.size === 0) return;
-    this.#timer = setTimeout(() => void this.start(), busy() ? BUSY_MS : QUIET_MS);
+    if (!populated() && this.#mirrors.size === 0) return;
+    this.#timer = setTimeout(() => this.start(), busy() ? BUSY_MS : QUIET_MS);
   }
 
   /** Looks again from now on: a process has started. */
   wake(): void {
     if (this.#timer !== undefined || this.#stopped) return;
-    this.#timer = setTimeout(() => void this.start(), BUSY_MS);
+    this.#timer = setTimeout(() => this.start(), BUSY_MS);
+  }
+
+  /** Closes all mirrors and looks no more until {@linkcode wake}. */
+  rest(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    for (const mirror of this.#mirrors.values()) mirror[Symbol.dispose]();
+    this.#mirrors.clear();
   }
 
   /** Brings the mirrors in step once. */
-  async scan(): Promise<void> {
-    const [tcp, tcp6] = await Promise.all([readTable("tcp"), readTable("tcp6")]);
+  scan(): void {
     if (this.#stopped) return;
+    const [tcp, tcp6] = [readTable("tcp"), readTable("tcp6")];
     const mirrored = new Map([...this.#mirrors].map(([port, { host }]) => [port, host]));
     const plan = planMirrors(parseListeners(tcp, tcp6), mirrored, this.#options.excluded);
     for (const port of plan.close) {
@@ -82,16 +90,14 @@ export class PortMirror implements Disposable {
   /** Closes all mirrors. */
   [Symbol.dispose](): void {
     this.#stopped = true;
-    clearTimeout(this.#timer);
-    for (const mirror of this.#mirrors.values()) mirror[Symbol.dispose]();
-    this.#mirrors.clear();
+    this.rest();
   }
 }
 
-/** A table of procfs; empty without IPv6. */
-async function readTable(name: "tcp" | "tcp6"): Promise<string> {
+/** A table of procfs, which is in memory; empty without IPv6. */
+function readTable(name: "tcp" | "tcp6"): string {
   try {
-    return await Deno.readTextFile(`/proc/net/${name}`);
+    return Deno.readTextFileSync(`/proc/net/${name}`);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return "";
     throw error;

@@ -63,7 +63,7 @@ export async function assembleRuntime(
       { path: "envd.js", source: envd, mode: 0o644 },
       { path: "deno", source: deno, mode: 0o755 },
       { path: "bin/busybox", source: tools.busybox, mode: 0o755 },
-      { path: "bin/tini", source: tools.tini, mode: 0o755 },
+      { path: "bin/catatonit", source: tools.catatonit, mode: 0o755 },
       ...programs.map(({ name, path }) => ({ path: `bin/${name}`, source: path, mode: 0o755 })),
       ...[...libraries].map(([name, path]) => ({
         path: `lib/${name}`,

@@ -5,7 +5,7 @@ import { contentKey } from "./core/content_key.ts";
 import { unpackPackages } from "./packages.ts";
 import type { Progress } from "./types.ts";
 
-const PACKAGES = ["busybox-static", "tini"] as const;
+const PACKAGES = ["busybox-static", "catatonit"] as const;
 /** Raised when the code below changes what it makes. */
 const RECIPE = 1;
 
@@ -17,7 +17,7 @@ export interface Tools {
   /** Busybox with every applet that the distribution builds. */
   readonly busybox: string;
   /** A small init. */
-  readonly tini: string;
+  readonly catatonit: string;
 }
 
 /** Downloads the static programs, or finds them in the cache. */
@@ -41,9 +41,9 @@ export async function toolsEntry(
         join(tree, "usr/bin/busybox"),
       ]);
       await Deno.copyFile(busybox, join(made, "busybox"));
-      await Deno.copyFile(join(tree, "usr/bin/tini-static"), join(made, "tini"));
-      for (const name of ["busybox", "tini"]) await Deno.chmod(join(made, name), 0o755);
+      await Deno.copyFile(join(tree, "usr/bin/catatonit"), join(made, "catatonit"));
+      for (const name of ["busybox", "catatonit"]) await Deno.chmod(join(made, name), 0o755);
     },
   });
-  return { busybox: join(folder, "busybox"), tini: join(folder, "tini") };
+  return { busybox: join(folder, "busybox"), catatonit: join(folder, "catatonit") };
 }
