@@ -12,6 +12,7 @@ export * from "./config.ts";
 export * from "./connect_error.ts";
 export * from "./connect_handler.ts";
 export * from "./connect_transport.ts";
+export * from "./control_datagram.ts";
 export * from "./error_codes.ts";
 export * from "./errors.ts";
 export * from "./hash.ts";

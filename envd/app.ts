@@ -5,12 +5,8 @@ import { WrennError } from "@wrenn/common/errors";
 import { Filesystem } from "@wrenn/proto/filesystem";
 import { Process } from "@wrenn/proto/process";
 import { authorize, TOKEN_HEADER } from "./init/auth.ts";
-import { Initializer } from "./init/init.ts";
-import { quiesce, seal } from "./init/quiesce.ts";
-import type { GuestState } from "./init/state.ts";
-import type { Machine } from "./linux/machine.ts";
+import { control, CONTROL_PATHS, type ControlParts } from "./control/control.ts";
 import type { Users } from "./linux/users.ts";
-import type { ProcessManager } from "./process/manager.ts";
 import { postExec } from "./routes/exec.ts";
 import { getFile, postCompose, postFiles } from "./routes/files.ts";
 import { Metrics } from "./routes/metrics.ts";
@@ -22,30 +18,23 @@ import { MAX_TIMER_MS } from "./rpc/request_context.ts";
 import { ENVD_VERSION } from "./version.ts";
 import type { Watchers } from "./watch/watchers.ts";
 
-/** Largest body of `/init`, in bytes. */
-const MAX_INIT_BODY = 4 * 1024 * 1024;
+/** Largest body of a call of the host agent, in bytes. */
+const MAX_CONTROL_BODY = 4 * 1024 * 1024;
 /** Largest message of a call, in bytes: what is larger is streamed. */
 const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
 const TIMEOUT_HEADER = "connect-timeout-ms";
 
 /** What envd is made of. */
-export interface AppOptions {
-  /** Identity and defaults. */
-  state: GuestState;
-  /** Processes. */
-  manager: ProcessManager;
+export interface AppOptions extends ControlParts {
   /** Users of the machine. */
   users: Users;
   /** Watches of directories. */
   watchers: Watchers;
-  /** Clock, randomness and name of the machine. */
-  machine: Machine;
 }
 
 /** The handler for `Deno.serve`. */
 export function createApp(options: AppOptions): (request: Request) => Promise<Response> {
-  const { state, machine } = options;
-  const initializer = new Initializer(state, machine);
+  const { state } = options;
   const metrics = new Metrics();
   const rpc = connectHandler((router) => addServices(router, options), {
     interceptors: [errorInterceptor],
@@ -56,25 +45,21 @@ export function createApp(options: AppOptions): (request: Request) => Promise<Re
     switch (`${request.method} ${url.pathname}`) {
       case "GET /health":
         return new Response(null, { status: 204, headers: { "Cache-Control": "no-store" } });
-      case "POST /init": {
-        const text = await readText(request, MAX_INIT_BODY);
-        const report = await initializer.apply(text, request.headers.get(TOKEN_HEADER));
-        if (report) return Response.json(report);
+      case "POST /exec":
+        return await postExec(request, options);
+      case "POST /init":
+      case "POST /clock":
+      case "POST /quiesce":
+      case "POST /seal": {
+        const text = await readText(request, MAX_CONTROL_BODY);
+        const token = request.headers.get(TOKEN_HEADER);
+        const answer = await control(options, url.pathname, text, token);
+        if (answer !== undefined) return Response.json(answer);
         return new Response(null, {
           status: 204,
           headers: { "Cache-Control": "no-store", "X-Envd-Version": ENVD_VERSION },
         });
       }
-      case "POST /exec":
-        return await postExec(request, options);
-      case "POST /quiesce": {
-        const { sync } = JSON.parse(await readText(request, MAX_INIT_BODY)) as { sync?: boolean };
-        return Response.json(await quiesce(options, { sync: sync === true }));
-      }
-      case "POST /seal":
-        await readText(request, MAX_INIT_BODY);
-        await seal(options);
-        return new Response(null, { status: 204 });
       case "GET /metrics":
         return Response.json(await metrics.read(Date.now()));
       case "GET /envs":
@@ -119,7 +104,7 @@ function withoutEndlessTimeout(request: Request): Request {
 }
 
 /** What the host agent alone asks: no browser does. */
-const AGENT_PATHS: ReadonlySet<string> = new Set(["/init", "/exec", "/quiesce", "/seal"]);
+const AGENT_PATHS: ReadonlySet<string> = new Set([...CONTROL_PATHS, "/exec"]);
 const PATHS: ReadonlySet<string> = new Set([
   "/health",
   "/metrics",

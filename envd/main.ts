@@ -3,6 +3,8 @@ import { delay } from "@wrenn/common/clock";
 import { configureLog, logger } from "@wrenn/common/log";
 import { createApp } from "./app.ts";
 import { type EnvdConfig, FlagError, parseFlags } from "./config.ts";
+import { ControlDatagrams } from "./control/datagrams.ts";
+import { Initializer } from "./init/init.ts";
 import { GuestState } from "./init/state.ts";
 import { prepareFreezer, systemMachine } from "./linux/machine.ts";
 import { Users } from "./linux/users.ts";
@@ -39,6 +41,13 @@ const manager = new ProcessManager({
   onStart: () => mirror?.wake(),
 });
 const watchers = new Watchers();
+const control = {
+  state,
+  manager,
+  machine: systemMachine,
+  initializer: new Initializer(state, systemMachine),
+  onSeal: () => mirror?.rest(),
+};
 
 const server = Deno.serve({
   hostname: config.host,
@@ -50,7 +59,8 @@ const server = Deno.serve({
       version: ENVD_VERSION,
       start_ms: Math.round(performance.now()),
     }),
-}, createApp({ state, manager, users, watchers, machine: systemMachine }));
+}, createApp({ ...control, users, watchers }));
+const datagrams = new ControlDatagrams(control, server.addr);
 
 const mirror: PortMirror | undefined = PortMirror.hasAddress(config.mirrorAddress)
   ? new PortMirror({
@@ -60,13 +70,14 @@ const mirror: PortMirror | undefined = PortMirror.hasAddress(config.mirrorAddres
     populated: systemMachine.populated,
   })
   : undefined;
-void mirror?.start();
+mirror?.start();
 
 /** Time for requests that are being answered; streams would go on for ever. */
 const DRAIN_MS = 1000;
 
 const stop = async (): Promise<void> => {
   log.info("Stopping");
+  datagrams[Symbol.dispose]();
   await manager[Symbol.asyncDispose]();
   await Promise.race([server.shutdown(), delay(DRAIN_MS)]);
 };

@@ -20,6 +20,7 @@ async function start(
       "--no-prompt",
       "--cached-only",
       "--unstable-no-legacy-abort",
+      "--unstable-net",
       `${dir}/envd.js`,
       "--port=0",
       "--host=127.0.0.1",

@@ -5,9 +5,14 @@ import { createTransport } from "@connectrpc/connect/protocol-connect";
 import { Process } from "@wrenn/proto/process";
 import { Filesystem } from "@wrenn/proto/filesystem";
 import { abortableFetch, type WrennError } from "@wrenn/common";
+import { asDatagram, ask, type ControlAddress } from "./control.ts";
+import { fromGuestFetch, unavailable } from "./errors.ts";
 
 /** Largest message a guest may send, bytes: a long directory listing fits, a flood does not. */
 const READ_MAX_BYTES = 32 * 1024 * 1024;
+
+/** Of what a guest says about a failed call, characters. */
+const MAX_REASON = 500;
 
 /**
  * A pool of its own per VM, closed with it, so that no byte of one VM can reach another through a pooled
@@ -22,11 +27,14 @@ export class GuestConnection {
   readonly filesystem: Client<typeof Filesystem>;
   readonly #http: Deno.HttpClient;
   readonly #closed = new AbortController();
+  readonly #address: ControlAddress;
   #token = "";
 
   /** @param baseUrl `http://address:port` of the guest agent. */
   constructor(baseUrl: string) {
     this.baseUrl = baseUrl;
+    const { hostname, port } = new URL(baseUrl);
+    this.#address = { hostname, port: Number(port) };
     this.#http = Deno.createHttpClient({ http2: false, poolIdleTimeout: false });
     const authorize: Interceptor = (next) => (request) => {
       request.header.set("x-access-token", this.#token);
@@ -61,6 +69,27 @@ export class GuestConnection {
     return this.#send(new Request(`${this.baseUrl}${path}`, { ...init, headers }), init.signal);
   }
 
+  /**
+   * A call of the host agent's own: by datagram, or by HTTP when it is too large for one.
+   *
+   * @returns The answer's JSON, undefined for none. @throws {WrennError} `guest_unavailable`, or the signal's reason.
+   */
+  async control(path: string, call: unknown, signal: AbortSignal): Promise<unknown> {
+    this.#closed.signal.throwIfAborted();
+    const body = JSON.stringify(call);
+    const datagram = asDatagram({ token: this.#token, path, body });
+    const either = AbortSignal.any([signal, this.#closed.signal]);
+    try {
+      const { status, body: answer } = datagram
+        ? await ask(this.#address, datagram, either)
+        : await this.#post(path, body, signal);
+      if (status >= 300) throw unavailable(new Error(`${status} ${answer}`.slice(0, MAX_REASON)));
+      return answer === "" ? undefined : JSON.parse(answer);
+    } catch (error) {
+      throw this.closedBy ?? fromGuestFetch(error, signal);
+    }
+  }
+
   /** Why the connection was closed; undefined while it is open. */
   get closedBy(): WrennError | undefined {
     return this.#closed.signal.aborted ? this.#closed.signal.reason as WrennError : undefined;
@@ -71,6 +100,16 @@ export class GuestConnection {
     if (this.#closed.signal.aborted) return;
     this.#closed.abort(reason);
     this.#http.close();
+  }
+
+  async #post(
+    path: string,
+    body: string,
+    signal: AbortSignal,
+  ): Promise<{ status: number; body: string }> {
+    const headers = { "content-type": "application/json" };
+    const response = await this.fetch(path, { method: "POST", headers, body, signal });
+    return { status: response.status, body: await response.text() };
   }
 
   #send(request: Request, signal: AbortSignal): Promise<Response> {

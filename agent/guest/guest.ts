@@ -2,20 +2,19 @@
 import { delay, hasCode, type WrennError } from "@wrenn/common";
 import { z } from "zod";
 import { GuestConnection } from "./connection.ts";
-import { fromGuestFetch, fromGuestResponse, unavailable } from "./errors.ts";
 import { GuestFiles } from "./files.ts";
 import { GuestTree } from "./tree.ts";
 import { GuestProcesses } from "./processes.ts";
 
-/** What `POST /init` brings to a guest. */
+/** What `POST /init` brings to a guest. What is absent leaves what the guest has. */
 export interface GuestIdentity {
   /** 32 random bytes as hex; the guest answers nobody who does not show it. */
   readonly token: string;
-  /** Environment of every process; absent leaves what the guest has. */
+  /** Environment of every process. */
   readonly env?: Readonly<Record<string, string>>;
-  readonly hostname: string;
+  readonly hostname?: string;
   /** User of requests that name none. */
-  readonly defaultUser: string;
+  readonly defaultUser?: string;
   /** 32 hex digits (machine-id(5)). */
   readonly machineId?: string;
   /** UUID that the guest shows as its boot id. */
@@ -132,23 +131,20 @@ export class Guest {
     signal: AbortSignal,
   ): Promise<GuestReport | undefined> {
     const { now, previousToken, fork = false, report = false } = options;
-    this.#connection.authorize(previousToken ?? identity.token);
-    const response = await this.#post("/init", {
-      ...(identity.env === undefined ? {} : { envVars: identity.env }),
-      accessToken: identity.token,
-      defaultUser: identity.defaultUser,
-      hostname: identity.hostname,
-      ...(identity.machineId === undefined ? {} : { machineId: identity.machineId }),
-      ...(identity.bootId === undefined ? {} : { bootId: identity.bootId }),
+    const { token, env, ...names } = identity;
+    this.#connection.authorize(previousToken ?? token);
+    // JSON has no undefined fields.
+    const answer = await this.#connection.control("/init", {
+      ...names,
+      envVars: env,
+      accessToken: token,
       ...(fork ? { fork } : {}),
       ...(report ? { report } : {}),
       timestamp: timestamp(now),
       entropy: crypto.getRandomValues(new Uint8Array(ENTROPY_BYTES)).toBase64(),
     }, AbortSignal.any([signal, AbortSignal.timeout(INIT_LIMIT_MS)]));
-    this.#connection.authorize(identity.token);
-    if (report) return reportSchema.parse(await response.json());
-    await response.body?.cancel();
-    return undefined;
+    this.#connection.authorize(token);
+    return report ? reportSchema.parse(answer) : undefined;
   }
 
   /**
@@ -157,8 +153,7 @@ export class Guest {
    * @throws {WrennError} `guest_unavailable`
    */
   async tellTime(now: () => number, signal: AbortSignal): Promise<void> {
-    const response = await this.#post("/init", { timestamp: timestamp(now) }, signal);
-    await response.body?.cancel();
+    await this.#connection.control("/clock", { timestamp: timestamp(now) }, signal);
   }
 
   /**
@@ -170,14 +165,12 @@ export class Guest {
     options: { sync: boolean },
     signal: AbortSignal,
   ): Promise<{ frozen: number; synced: boolean }> {
-    const response = await this.#post("/quiesce", options, signal);
-    return quiesceSchema.parse(await response.json());
+    return quiesceSchema.parse(await this.#connection.control("/quiesce", options, signal));
   }
 
   /** Makes the guest nobody's: its processes end, token, environment and names are gone. */
   async seal(signal: AbortSignal): Promise<void> {
-    const response = await this.#post("/seal", {}, signal);
-    await response.body?.cancel();
+    await this.#connection.control("/seal", {}, signal);
     this.#connection.authorize("");
   }
 
@@ -194,26 +187,6 @@ export class Guest {
   /** Ends every request with `reason` and drops the connections. Idempotent. */
   close(reason: WrennError): void {
     this.#connection.close(reason);
-  }
-
-  async #post(
-    path: string,
-    body: Record<string, unknown>,
-    signal: AbortSignal,
-  ): Promise<Response> {
-    let response: Response;
-    try {
-      response = await this.#connection.fetch(path, {
-        method: "POST",
-        headers: { "content-type": "application/json" },
-        body: JSON.stringify(body),
-        signal,
-      });
-    } catch (error) {
-      throw this.#connection.closedBy ?? fromGuestFetch(error);
-    }
-    if (!response.ok) throw unavailable(await fromGuestResponse(response));
-    return response;
   }
 
   async #accepts(signal: AbortSignal): Promise<boolean> {

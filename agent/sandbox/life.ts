@@ -344,7 +344,7 @@ export class SandboxLife {
     await machine.vm.resume();
     this.#standsStill = false;
     try {
-      await wakeIdentity(parts, machine, order.id, AbortSignal.timeout(WAKE_LIMIT_MS));
+      await wakeIdentity(parts, machine, AbortSignal.timeout(WAKE_LIMIT_MS));
     } catch (error) {
       this.#log.warn("Cannot wake a resumed guest", { id: order.id, error });
     }

@@ -120,7 +120,7 @@ async function takeOver(parts: HostParts, record: SandboxRecord): Promise<Machin
     if (record.state === "running") {
       await machine.vm.resume();
       const limit = AbortSignal.timeout(WAKE_LIMIT_MS);
-      await wakeIdentity(parts, machine, id, limit).catch((error: unknown) =>
+      await wakeIdentity(parts, machine, limit).catch((error: unknown) =>
         log.warn("Cannot wake a guest that was taken over", { id, error })
       );
     } else await machine.vm.pause();

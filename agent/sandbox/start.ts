@@ -159,7 +159,6 @@ async function takeOver(
   clock.lap("resume");
   let report: GuestReport | undefined;
   await untilAnswering(parts, machine, signal, async (s) => {
-    if (machine.origin !== null && fork) await machine.guest.untilRestored(s);
     report = await giveIdentity(
       parts,
       machine,

@@ -104,7 +104,7 @@ export async function fromDisk(
 async function fromMemory(
   parts: HostParts,
   snapshot: Snapshot,
-  { id, spec, diskId }: WakeOrder,
+  { spec, diskId }: WakeOrder,
   signal: AbortSignal,
 ): Promise<Machine> {
   const machine = await restoreMachine(parts, { snapshot, diskId }, signal);
@@ -113,10 +113,7 @@ async function fromMemory(
     await parts.slots.applyPolicy(machine.slot, spec.network);
     await machine.vm.resume();
     await faultPoint("wake.resumed", machine.vm.pid);
-    await untilAnswering(parts, machine, signal, async (s) => {
-      await machine.guest.untilRestored(s);
-      await wakeIdentity(parts, machine, id, s);
-    });
+    await untilAnswering(parts, machine, signal, (s) => wakeIdentity(parts, machine, s));
   });
 }
 

@@ -1,7 +1,14 @@
 /** A guest agent in memory, served on loopback: enough of envd's wire to test what the host does with it. */
 import { Process } from "@wrenn/proto/process";
 import { Filesystem } from "@wrenn/proto/filesystem";
-import { connectHandler, delay, toConnectError, WrennError } from "@wrenn/common";
+import {
+  connectHandler,
+  decodeQuestion,
+  delay,
+  encodeAnswer,
+  toConnectError,
+  WrennError,
+} from "@wrenn/common";
 import { FakeFiles } from "./fake_files.ts";
 import { FakeProcesses } from "./fake_processes.ts";
 
@@ -11,13 +18,13 @@ export interface EnvdFaults {
   sick?: boolean;
   /** `/init` answers 500. */
   initFails?: boolean;
-  /** Milliseconds that the answer to an `/init` with a token takes. */
+  /** Milliseconds that the answer to an `/init` takes. */
   initDelayMs?: number;
 }
 
 /** The body of `POST /init`. */
 export interface InitBody {
-  accessToken?: string;
+  accessToken: string;
   envVars: Record<string, string>;
   timestamp: string;
   hostname: string;
@@ -29,6 +36,8 @@ export interface InitBody {
   report?: boolean;
 }
 
+type Rpc = (request: Request) => Promise<Response> | undefined;
+
 /** One fake guest. */
 export class FakeEnvd implements AsyncDisposable {
   /** `http://127.0.0.1:port`. */
@@ -38,6 +47,8 @@ export class FakeEnvd implements AsyncDisposable {
   readonly faults: EnvdFaults;
   /** Every `/init` so far. */
   readonly inits: InitBody[] = [];
+  /** Times that were told by `/clock`. */
+  readonly clocks: string[] = [];
   /** Token that opens it; undefined while it is sealed. */
   token: string | undefined;
   /** Its processes are frozen. */
@@ -45,6 +56,7 @@ export class FakeEnvd implements AsyncDisposable {
   /** User of each call: the Basic user, or the query's `username`. */
   readonly users: string[] = [];
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
+  readonly #datagrams: Deno.DatagramConn;
   readonly #abort = new AbortController();
 
   /** Listens at once. */
@@ -72,6 +84,9 @@ export class FakeEnvd implements AsyncDisposable {
       signal: this.#abort.signal,
       onListen: () => {},
     }, (request) => this.#answer(request, rpc));
+    const { port } = this.#server.addr;
+    this.#datagrams = Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port });
+    void this.#answerDatagrams(rpc);
     this.url = `http://127.0.0.1:${this.#server.addr.port}`;
   }
 
@@ -79,21 +94,43 @@ export class FakeEnvd implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.processes.killAll();
     this.#abort.abort();
+    this.#datagrams.close();
     await this.#server.finished;
   }
 
+  async #answerDatagrams(rpc: Rpc): Promise<void> {
+    const seen = new Set<string>();
+    while (!this.#abort.signal.aborted) {
+      try {
+        const [bytes, from] = await this.#datagrams.receive();
+        const question = decodeQuestion(bytes);
+        if (!question || seen.has(question.id)) continue;
+        const { id, token, path, body } = question;
+        seen.add(id);
+        const headers = { "x-access-token": token };
+        const request = new Request(`${this.url}${path}`, { method: "POST", headers, body });
+        void this.#answer(request, rpc).then(async (response) => {
+          const answer = { id, status: response.status, body: await response.text() };
+          await this.#datagrams.send(encodeAnswer(answer), from);
+        }).catch(() => {/* It was closed. */});
+      } catch (error) {
+        if (!this.#abort.signal.aborted) throw error;
+      }
+    }
+  }
+
   async #init(body: InitBody): Promise<Response> {
-    if (body.accessToken !== undefined) await delay(this.faults.initDelayMs ?? 0);
+    await delay(this.faults.initDelayMs ?? 0);
     if (this.faults.initFails) return failure(new WrennError("internal", "Broken"));
     this.inits.push(body);
-    this.token = body.accessToken ?? this.token;
+    this.token = body.accessToken;
     this.frozen = false;
     return reportOf(body);
   }
 
   async #answer(
     request: Request,
-    rpc: (request: Request) => Promise<Response> | undefined,
+    rpc: Rpc,
   ): Promise<Response> {
     const url = new URL(request.url);
     if (this.faults.sick) return new Response(null, { status: 503 });
@@ -106,6 +143,9 @@ export class FakeEnvd implements AsyncDisposable {
     switch (url.pathname) {
       case "/init":
         return await this.#init(await request.json());
+      case "/clock":
+        this.clocks.push((await request.json()).timestamp);
+        return new Response(null, { status: 204 });
       case "/quiesce":
         await request.body?.cancel();
         this.frozen = true;

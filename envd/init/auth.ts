@@ -41,16 +41,29 @@ export async function authorize(
 ): Promise<void> {
   const route = `${request.method} ${url.pathname}`;
   if (OPEN.has(route)) return;
-  if (state.sealed) throw new WrennError("unauthorized", "The sandbox is not ready");
-  const token = state.accessToken;
-  if (token === undefined) return;
   const given = request.headers.get(TOKEN_HEADER);
   const operation = SIGNED.get(route);
-  if (operation && given === null) {
+  const token = state.accessToken;
+  if (operation && given === null && !state.sealed && token !== undefined) {
     return await checkSignature(url.searchParams, operation, token, nowSeconds);
   }
-  if (given !== null && equalConstantTime(given, token)) return;
-  throw new WrennError("unauthorized", operation ? WORDS.mismatch : WORDS.token);
+  requireToken(state, given, operation ? WORDS.mismatch : WORDS.token);
+}
+
+/**
+ * Passes a caller who shows the guest's token, or anyone when it has none.
+ *
+ * @throws {WrennError} `unauthorized`, always while the guest is sealed.
+ */
+export function requireToken(
+  { sealed, accessToken }: GuestState,
+  given: string | null,
+  words: string = WORDS.token,
+): void {
+  if (sealed) throw new WrennError("unauthorized", "The sandbox is not ready");
+  if (accessToken === undefined) return;
+  if (given !== null && equalConstantTime(given, accessToken)) return;
+  throw new WrennError("unauthorized", words);
 }
 
 /** Signature first, expiry second, as E2B's clients compare the messages. */

@@ -44,6 +44,19 @@ export class Initializer {
     return turn;
   }
 
+  /**
+   * Sets a clock that is off. What is not newer than the newest time told is a replay and changes nothing.
+   *
+   * @param text JSON body `{timestamp}`. @throws {WrennError} `invalid_json`, `invalid_request`.
+   */
+  tellTime(text: string): void {
+    const request = parseInitRequest(text);
+    const { timestampNs } = request;
+    if (timestampNs === undefined || this.#isReplay(request)) return;
+    this.#newestNs = timestampNs;
+    if (mustSetClock(this.#machine.now(), timestampNs)) this.#machine.setClock(timestampNs);
+  }
+
   async #apply(text: string, token: string | null): Promise<InitReport | undefined> {
     const current = this.#state.accessToken;
     if (current !== undefined && !(token !== null && equalConstantTime(token, current))) {

@@ -10,6 +10,8 @@ export interface QuiesceParts {
   readonly state: GuestState;
   readonly manager: ProcessManager;
   readonly machine: Machine;
+  /** Called when the guest has become nobody's: what goes by the clock can rest. */
+  readonly onSeal?: () => void;
 }
 
 /** File systems that do not get written out in this time are told of. */
@@ -38,8 +40,9 @@ export async function quiesce(
 }
 
 /** Ends every process and forgets whose the guest was; it waits for a first init again. */
-export async function seal({ state, manager, machine }: QuiesceParts): Promise<void> {
+export async function seal({ state, manager, machine, onSeal }: QuiesceParts): Promise<void> {
   state.seal();
   await manager.endAll();
   await machine.clear();
+  onSeal?.();
 }

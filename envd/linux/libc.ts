@@ -54,6 +54,12 @@ export interface Libc {
   access(path: Bytes, mode: number): number;
   /** pwrite(2). */
   pwrite(fd: number, buffer: Bytes, size: bigint, offset: bigint): bigint;
+  /** lseek(2). */
+  lseek(fd: number, offset: bigint, whence: number): bigint;
+  /** ftruncate(2). */
+  ftruncate(fd: number, size: bigint): number;
+  /** sethostname(2). */
+  sethostname(name: Bytes, size: bigint): number;
   /** waitpid(2). */
   waitpid(pid: number, status: Bytes, options: number): number;
   /** sync(2), on a thread of its own. */
@@ -121,6 +127,9 @@ export const libc: Libc = Deno.dlopen("libc.so.6", {
   pollNow: { name: "poll", parameters: ["buffer", "u64", "i32"], result: "i32" },
   access: { parameters: ["buffer", "i32"], result: "i32" },
   pwrite: { parameters: ["i32", "buffer", "usize", "i64"], result: "isize" },
+  lseek: { parameters: ["i32", "i64", "i32"], result: "i64" },
+  ftruncate: { parameters: ["i32", "i64"], result: "i32" },
+  sethostname: { parameters: ["buffer", "usize"], result: "i32" },
   waitpid: { parameters: ["i32", "buffer", "i32"], result: "i32" },
   sync: { parameters: [], result: "void", nonblocking: true },
   posix_spawn: {

@@ -1,6 +1,7 @@
 /** What of the machine `/init` changes: clock, randomness, name. */
 import { type Freezer, openFreezer } from "./freezer.ts";
 import { checked, cString, libc } from "./libc.ts";
+import { overwrite } from "./overwrite.ts";
 import { dropTcpConnections } from "./tcp_connections.ts";
 
 const CLOCK_REALTIME = 0;
@@ -47,35 +48,37 @@ export const systemMachine: Machine = {
   },
 
   addEntropy(bytes) {
-    const fd = checked(libc.open(cString("/dev/urandom"), O_WRONLY | O_CLOEXEC, 0), "open urandom");
-    try {
-      // struct rand_pool_info: bits of entropy, bytes, data (random(4)).
-      const info = new Uint8Array(8 + bytes.length);
-      new DataView(info.buffer).setInt32(0, bytes.length * 8, true);
-      new DataView(info.buffer).setInt32(4, bytes.length, true);
-      info.set(bytes, 8);
-      checked(libc.ioctl(fd, RNDADDENTROPY, info), "add entropy");
-      checked(libc.ioctl(fd, RNDRESEEDCRNG, null), "reseed the random generator");
-    } finally {
-      libc.close(fd);
-    }
+    urandom ??= checked(
+      libc.open(cString("/dev/urandom"), O_WRONLY | O_CLOEXEC, 0),
+      "open urandom",
+    );
+    // struct rand_pool_info: bits of entropy, bytes, data (random(4)).
+    const info = new Uint8Array(8 + bytes.length);
+    new DataView(info.buffer).setInt32(0, bytes.length * 8, true);
+    new DataView(info.buffer).setInt32(4, bytes.length, true);
+    info.set(bytes, 8);
+    checked(libc.ioctl(urandom, RNDADDENTROPY, info), "add entropy");
+    checked(libc.ioctl(urandom, RNDRESEEDCRNG, null), "reseed the random generator");
   },
 
   setHostname(name) {
-    Deno.writeTextFileSync("/proc/sys/kernel/hostname", name);
-    hosts ??= readOr("/etc/hosts", "127.0.0.1\tlocalhost\n");
-    Deno.writeTextFileSync("/etc/hosts", withHostname(hosts, name));
-    Deno.writeTextFileSync("/etc/hostname", `${name}\n`);
+    const bytes = new TextEncoder().encode(name);
+    checked(libc.sethostname(bytes, BigInt(bytes.length)), "set the host name");
+    const known = hosts ?? readOr("/etc/hosts", "127.0.0.1\tlocalhost\n");
+    // Of a guest that somebody owns the file may be another one the next time.
+    hosts = undefined;
+    overwrite("/etc/hosts", withHostname(known, name));
+    overwrite("/etc/hostname", `${name}\n`);
   },
 
   setMachineId(id) {
-    Deno.writeTextFileSync("/etc/machine-id", `${id}\n`);
+    overwrite("/etc/machine-id", `${id}\n`);
   },
 
   setBootId(id) {
     // A bind mount over the kernel's own: `images/wrenn-init.sh`.
     if (bootIdFile === undefined) bootIdFile = readOr(BOOT_ID, "") !== "";
-    if (bootIdFile) Deno.writeTextFileSync(BOOT_ID, `${id}\n`);
+    if (bootIdFile) overwrite(BOOT_ID, `${id}\n`);
   },
 
   freeze: () => (freezer ??= openFreezer()).freeze(),
@@ -91,12 +94,12 @@ export const systemMachine: Machine = {
   sync: () => libc.sync(),
 
   async clear() {
-    hosts = undefined;
     this.setHostname("wrenn");
-    this.setMachineId("");
+    this.setMachineId(NO_MACHINE_ID);
     for (const folder of SCRATCH) await emptyFolder(folder, []);
     for (const home of HOMES) await emptyFolder(home, SKELETON);
     for (const file of SEEDS) await removeIfThere(file);
+    hosts = readOr("/etc/hosts", "");
   },
 };
 
@@ -115,7 +118,13 @@ const SEEDS = [
   ]),
 ];
 
+/** As long as the owner's, so that its file keeps its block. */
+const NO_MACHINE_ID = "0".repeat(32);
+
+/** `/etc/hosts` of a guest that nobody owns. */
 let hosts: string | undefined;
+/** `/dev/urandom`, open for writing. */
+let urandom: number | undefined;
 let bootIdFile: boolean | undefined;
 let freezer: Freezer | undefined;
 

@@ -4,6 +4,8 @@ import { denoTransport } from "@wrenn/common";
 import { Filesystem } from "@wrenn/proto/filesystem";
 import { Process } from "@wrenn/proto/process";
 import { createApp } from "../app.ts";
+import { ControlDatagrams } from "../control/datagrams.ts";
+import { Initializer } from "../init/init.ts";
 import { GuestState } from "../init/state.ts";
 import type { Machine } from "../linux/machine.ts";
 import { Users } from "../linux/users.ts";
@@ -77,22 +79,26 @@ export class TestEnvd implements AsyncDisposable {
   readonly machine: FakeMachine = new FakeMachine();
   readonly users: Users = new Users();
   readonly state: GuestState;
+  readonly initializer: Initializer;
   readonly manager: ProcessManager;
   readonly watchers: Watchers = new Watchers();
   readonly url: string;
   /** A folder of this test alone. */
   readonly dir: string;
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
+  readonly #datagrams: ControlDatagrams;
   readonly #http: Deno.HttpClient = Deno.createHttpClient({});
   readonly #stop: AbortController = new AbortController();
 
   constructor(sealed = false) {
     this.state = new GuestState(this.users, sealed);
     this.state.defaultUser = "root";
+    this.initializer = new Initializer(this.state, this.machine);
     this.manager = new ProcessManager({ state: this.state, users: this.users, startOnPty });
     const { signal } = this.#stop;
     const options = { hostname: "127.0.0.1", port: 0, signal, onListen() {} };
     this.#server = Deno.serve(options, createApp(this));
+    this.#datagrams = new ControlDatagrams(this, this.#server.addr);
     this.url = `http://127.0.0.1:${this.#server.addr.port}`;
     this.dir = Deno.makeTempDirSync({ prefix: "envd-test-" });
     Deno.chmodSync(this.dir, 0o755);
@@ -114,6 +120,7 @@ export class TestEnvd implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.manager[Symbol.asyncDispose]();
+    this.#datagrams[Symbol.dispose]();
     const drained = this.#server.shutdown();
     const timer = setTimeout(() => this.#stop.abort(), 5000);
     await drained;
