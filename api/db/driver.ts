@@ -46,6 +46,10 @@ export interface Client {
     sql: string,
     values?: readonly unknown[],
   ): Promise<QueryResult<T>>;
+  /** Prepares the statement once per connection and name. */
+  query<T = Record<string, unknown>>(
+    statement: { name: string; text: string; values: readonly unknown[] },
+  ): Promise<QueryResult<T>>;
   connect(): Promise<void>;
   end(): Promise<void>;
   escapeIdentifier(name: string): string;

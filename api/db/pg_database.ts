@@ -238,5 +238,21 @@ async function run<T extends object>(
   sql: string,
   params: readonly unknown[],
 ): Promise<T[]> {
-  return (await client.query<T>(sql, [...params])).rows;
+  // A text without parameters may hold several statements.
+  const name = params.length > 0 ? nameOf(sql) : undefined;
+  if (name === undefined) return (await client.query<T>(sql, [...params])).rows;
+  return (await client.query<T>({ name, text: sql, values: [...params] })).rows;
+}
+
+/** Names of statements by their text: the server parses and plans each once per connection. */
+const names = new Map<string, string>();
+/** Texts that are put together as they are needed must not fill the server's memory. */
+const MAX_NAMES = 500;
+
+function nameOf(sql: string): string | undefined {
+  const known = names.get(sql);
+  if (known !== undefined || names.size >= MAX_NAMES) return known;
+  const name = `s${names.size}`;
+  names.set(sql, name);
+  return name;
 }
