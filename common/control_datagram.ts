@@ -5,11 +5,13 @@
  *
  * ```
  * question  "{id} {token} {path}\n{body}"   token "-" for none, body JSON or empty
- * answer    "{id} {status}\n{body}"         body JSON or empty; an error's is {code, message}
+ * answer    "{id} {status}\n{body}"         body as the path has it; an error's is JSON {code, message}
  * ```
  *
  * A question is repeated until it is answered: who has seen its id does nothing but answer again, with status 102 while
- * the work is under way.
+ * the work is under way. What is too large for a datagram is answered with status 303 and fetched by HTTP from
+ * `/answers/{id}`. `/cancel` with a question's id as a JSON string ends its command, as does a caller who is silent for
+ * half a minute.
  */
 
 /** A question. */
@@ -27,48 +29,52 @@ export interface ControlQuestion {
 /** An answer. */
 export interface ControlAnswer {
   readonly id: string;
-  /** As in HTTP; 102 while the work is under way. */
+  /** As in HTTP; 102 while the work is under way, 303 when it lies at `/answers/{id}`. */
   readonly status: number;
-  /** JSON, or "". */
-  readonly body: string;
+  readonly body: Uint8Array<ArrayBuffer>;
 }
 
 /** Largest datagram, bytes: it fits UDP over IPv4 with room. */
 export const MAX_CONTROL_BYTES = 60_000;
 /** Status of an answer that is yet to come. */
 export const UNDER_WAY = 102;
+/** Status of an answer that is to be fetched. */
+export const ELSEWHERE = 303;
+
+const NEWLINE = 10;
+const utf8 = new TextEncoder();
+const utf8Text = new TextDecoder();
 
 /** The bytes of a question. */
 export function encodeQuestion(
   { id, token, path, body }: ControlQuestion,
 ): Uint8Array<ArrayBuffer> {
-  return new TextEncoder().encode(`${id} ${token || "-"} ${path}\n${body}`);
+  return utf8.encode(`${id} ${token || "-"} ${path}\n${body}`);
 }
 
 /** The question in a datagram; undefined when it is none. */
 export function decodeQuestion(bytes: Uint8Array): ControlQuestion | undefined {
-  const [words, body] = split(bytes);
-  const [id, token, path, ...more] = words;
+  const text = utf8Text.decode(bytes);
+  const end = text.indexOf("\n");
+  const [id, token, path, ...more] = text.slice(0, Math.max(end, 0)).split(" ");
   if (!id || !token || !path || more.length > 0) return undefined;
-  return { id, token: token === "-" ? "" : token, path, body };
+  return { id, token: token === "-" ? "" : token, path, body: text.slice(end + 1) };
 }
 
 /** The bytes of an answer. */
 export function encodeAnswer({ id, status, body }: ControlAnswer): Uint8Array<ArrayBuffer> {
-  return new TextEncoder().encode(`${id} ${status}\n${body}`);
+  const head = utf8.encode(`${id} ${status}\n`);
+  const bytes = new Uint8Array(head.length + body.length);
+  bytes.set(head);
+  bytes.set(body, head.length);
+  return bytes;
 }
 
 /** The answer in a datagram; undefined when it is none. */
-export function decodeAnswer(bytes: Uint8Array): ControlAnswer | undefined {
-  const [words, body] = split(bytes);
-  const [id, status, ...more] = words;
+export function decodeAnswer(bytes: Uint8Array<ArrayBuffer>): ControlAnswer | undefined {
+  const end = bytes.indexOf(NEWLINE);
+  const [id, status, ...more] = utf8Text.decode(bytes.subarray(0, Math.max(end, 0))).split(" ");
   const number = Number(status);
   if (!id || !Number.isInteger(number) || number < 100 || more.length > 0) return undefined;
-  return { id, status: number, body };
-}
-
-function split(bytes: Uint8Array): [words: string[], body: string] {
-  const text = new TextDecoder().decode(bytes);
-  const end = text.indexOf("\n");
-  return end < 0 ? [[], ""] : [text.slice(0, end).split(" "), text.slice(end + 1)];
+  return { id, status: number, body: bytes.slice(end + 1) };
 }

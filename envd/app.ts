@@ -6,8 +6,8 @@ import { Filesystem } from "@wrenn/proto/filesystem";
 import { Process } from "@wrenn/proto/process";
 import { authorize, TOKEN_HEADER } from "./init/auth.ts";
 import { control, CONTROL_PATHS, type ControlParts } from "./control/control.ts";
+import type { StoredAnswers } from "./control/stored_answers.ts";
 import type { Users } from "./linux/users.ts";
-import { postExec } from "./routes/exec.ts";
 import { getFile, postCompose, postFiles } from "./routes/files.ts";
 import { Metrics } from "./routes/metrics.ts";
 import { errorResponse, preflight, readText, withCors } from "./routes/respond.ts";
@@ -30,7 +30,11 @@ export interface AppOptions extends ControlParts {
   users: Users;
   /** Watches of directories. */
   watchers: Watchers;
+  /** What was too large for a datagram. */
+  answers: StoredAnswers;
 }
+
+const ANSWERS = "/answers/";
 
 /** The handler for `Deno.serve`. */
 export function createApp(options: AppOptions): (request: Request) => Promise<Response> {
@@ -45,15 +49,18 @@ export function createApp(options: AppOptions): (request: Request) => Promise<Re
     switch (`${request.method} ${url.pathname}`) {
       case "GET /health":
         return new Response(null, { status: 204, headers: { "Cache-Control": "no-store" } });
-      case "POST /exec":
-        return await postExec(request, options);
       case "POST /init":
       case "POST /clock":
+      case "POST /exec":
       case "POST /quiesce":
       case "POST /seal": {
-        const text = await readText(request, MAX_CONTROL_BODY);
-        const token = request.headers.get(TOKEN_HEADER);
-        const answer = await control(options, url.pathname, text, token);
+        const answer = await control(options, {
+          path: url.pathname,
+          text: await readText(request, MAX_CONTROL_BODY),
+          token: request.headers.get(TOKEN_HEADER),
+          wanted: () => !request.signal.aborted,
+        });
+        if (answer instanceof Uint8Array) return binary(answer);
         if (answer !== undefined) return Response.json(answer);
         return new Response(null, {
           status: 204,
@@ -70,8 +77,11 @@ export function createApp(options: AppOptions): (request: Request) => Promise<Re
         return await postFiles(request, url, state);
       case "POST /files/compose":
         return await postCompose(request, state);
-      default:
+      default: {
+        const stored = answerAt(request, url, options.answers);
+        if (stored) return binary(stored);
         return await rpc(withoutEndlessTimeout(request)) ?? notFound(url);
+      }
     }
   };
 
@@ -86,6 +96,19 @@ export function createApp(options: AppOptions): (request: Request) => Promise<Re
       return withCors(errorResponse(error));
     }
   };
+}
+
+function answerAt(
+  request: Request,
+  { pathname }: URL,
+  answers: StoredAnswers,
+): Uint8Array<ArrayBuffer> | undefined {
+  if (request.method !== "GET" || !pathname.startsWith(ANSWERS)) return undefined;
+  return answers.take(pathname.slice(ANSWERS.length));
+}
+
+function binary(bytes: Uint8Array<ArrayBuffer>): Response {
+  return new Response(bytes, { headers: { "content-type": "application/octet-stream" } });
 }
 
 function addServices(router: ConnectRouter, options: AppOptions): void {
@@ -104,7 +127,7 @@ function withoutEndlessTimeout(request: Request): Request {
 }
 
 /** What the host agent alone asks: no browser does. */
-const AGENT_PATHS: ReadonlySet<string> = new Set([...CONTROL_PATHS, "/exec"]);
+const AGENT_PATHS: ReadonlySet<string> = CONTROL_PATHS;
 const PATHS: ReadonlySet<string> = new Set([
   "/health",
   "/metrics",

@@ -4,6 +4,7 @@ import { configureLog, logger } from "@wrenn/common/log";
 import { createApp } from "./app.ts";
 import { type EnvdConfig, FlagError, parseFlags } from "./config.ts";
 import { ControlDatagrams } from "./control/datagrams.ts";
+import { StoredAnswers } from "./control/stored_answers.ts";
 import { Initializer } from "./init/init.ts";
 import { GuestState } from "./init/state.ts";
 import { prepareFreezer, systemMachine } from "./linux/machine.ts";
@@ -41,12 +42,17 @@ const manager = new ProcessManager({
   onStart: () => mirror?.wake(),
 });
 const watchers = new Watchers();
+const answers = new StoredAnswers();
 const control = {
   state,
   manager,
   machine: systemMachine,
   initializer: new Initializer(state, systemMachine),
-  onSeal: () => mirror?.rest(),
+  answers,
+  onSeal: () => {
+    mirror?.rest();
+    answers.clear();
+  },
 };
 
 const server = Deno.serve({

@@ -4,15 +4,20 @@ import { createFetchClient } from "@connectrpc/connect/protocol";
 import { createTransport } from "@connectrpc/connect/protocol-connect";
 import { Process } from "@wrenn/proto/process";
 import { Filesystem } from "@wrenn/proto/filesystem";
-import { abortableFetch, type WrennError } from "@wrenn/common";
-import { asDatagram, ask, type ControlAddress } from "./control.ts";
-import { fromGuestFetch, unavailable } from "./errors.ts";
+import {
+  abortableFetch,
+  type ControlAnswer,
+  ELSEWHERE,
+  MAX_CONTROL_BYTES,
+  WrennError,
+} from "@wrenn/common";
+import { asDatagram, ask, type ControlAddress, type Datagram } from "./control.ts";
+import { fromGuestAnswer, fromGuestFetch, fromGuestResponse, unavailable } from "./errors.ts";
 
 /** Largest message a guest may send, bytes: a long directory listing fits, a flood does not. */
 const READ_MAX_BYTES = 32 * 1024 * 1024;
-
-/** Of what a guest says about a failed call, characters. */
-const MAX_REASON = 500;
+/** How long a guest is told that nobody waits for an answer. */
+const CANCEL_LIMIT_MS = 5_000;
 
 /**
  * A pool of its own per VM, closed with it, so that no byte of one VM can reach another through a pooled
@@ -70,21 +75,43 @@ export class GuestConnection {
   }
 
   /**
-   * A call of the host agent's own: by datagram, or by HTTP when it is too large for one.
+   * A call of the host agent's own that is answered with JSON.
    *
-   * @returns The answer's JSON, undefined for none. @throws {WrennError} `guest_unavailable`, or the signal's reason.
+   * @returns Undefined for no answer. @throws {WrennError} `guest_unavailable`, or the signal's reason.
    */
   async control(path: string, call: unknown, signal: AbortSignal): Promise<unknown> {
+    try {
+      const bytes = await this.call(path, call, signal, MAX_CONTROL_BYTES);
+      return bytes.length === 0 ? undefined : JSON.parse(new TextDecoder().decode(bytes));
+    } catch (error) {
+      throw this.closedBy ?? unavailable(error);
+    }
+  }
+
+  /**
+   * A call of the host agent's own: by datagram, or by HTTP when question or answer are too large for one. When the
+   * signal aborts the guest is told.
+   *
+   * @param most Bytes of the answer at most. @throws As the call fails in the guest, `guest_unavailable`, or the
+   * signal's reason.
+   */
+  async call(
+    path: string,
+    call: unknown,
+    signal: AbortSignal,
+    most: number,
+  ): Promise<Uint8Array<ArrayBuffer>> {
     this.#closed.signal.throwIfAborted();
     const body = JSON.stringify(call);
     const datagram = asDatagram({ token: this.#token, path, body });
-    const either = AbortSignal.any([signal, this.#closed.signal]);
     try {
-      const { status, body: answer } = datagram
-        ? await ask(this.#address, datagram, either)
-        : await this.#post(path, body, signal);
-      if (status >= 300) throw unavailable(new Error(`${status} ${answer}`.slice(0, MAX_REASON)));
-      return answer === "" ? undefined : JSON.parse(answer);
+      if (!datagram) return await this.#fetchBytes(path, { method: "POST", body, signal }, most);
+      const either = AbortSignal.any([signal, this.#closed.signal]);
+      const { id, status, body: answer } = await this.#ask(datagram, either);
+      if (status === ELSEWHERE) return await this.#fetchBytes(`/answers/${id}`, { signal }, most);
+      if (status >= 300) throw fromGuestAnswer(status, answer);
+      if (answer.length > most) throw tooLarge(answer.length);
+      return answer;
     } catch (error) {
       throw this.closedBy ?? fromGuestFetch(error, signal);
     }
@@ -102,14 +129,33 @@ export class GuestConnection {
     this.#http.close();
   }
 
-  async #post(
+  async #ask(question: Datagram, signal: AbortSignal): Promise<ControlAnswer> {
+    try {
+      return await ask(this.#address, question, signal);
+    } catch (error) {
+      if (signal.aborted && this.closedBy === undefined) void this.#cancel(question.id);
+      throw error;
+    }
+  }
+
+  /** A guest that does not hear of it finds out by itself. */
+  async #cancel(id: string): Promise<void> {
+    const cancel = asDatagram({ token: this.#token, path: "/cancel", body: JSON.stringify(id) });
+    const limit = AbortSignal.any([AbortSignal.timeout(CANCEL_LIMIT_MS), this.#closed.signal]);
+    if (cancel) await ask(this.#address, cancel, limit).catch(() => {});
+  }
+
+  async #fetchBytes(
     path: string,
-    body: string,
-    signal: AbortSignal,
-  ): Promise<{ status: number; body: string }> {
-    const headers = { "content-type": "application/json" };
-    const response = await this.fetch(path, { method: "POST", headers, body, signal });
-    return { status: response.status, body: await response.text() };
+    init: RequestInit & { signal: AbortSignal },
+    most: number,
+  ): Promise<Uint8Array<ArrayBuffer>> {
+    const response = await this.fetch(path, init);
+    if (!response.ok) throw await fromGuestResponse(response);
+    const told = Number(response.headers.get("content-length") ?? 0);
+    if (told <= most) return new Uint8Array(await response.arrayBuffer());
+    await response.body?.cancel();
+    throw tooLarge(told);
   }
 
   #send(request: Request, signal: AbortSignal): Promise<Response> {
@@ -119,6 +165,10 @@ export class GuestConnection {
       signal: AbortSignal.any([signal, this.#closed.signal]),
     });
   }
+}
+
+function tooLarge(bytes: number): WrennError {
+  return unavailable(new WrennError("payload_too_large", `Answer of ${bytes} bytes`));
 }
 
 /** Header that names the Linux user of an RPC; none for the default user. */

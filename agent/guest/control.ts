@@ -10,9 +10,10 @@ import {
   UNDER_WAY,
 } from "@wrenn/common";
 
-/** Time until a question is repeated, which doubles up to a second: a restored guest needs a while for its first. */
+/** Time until a question is repeated, which doubles: a restored guest needs a while for its first answer. */
 const REPEAT_MIN_MS = 250;
-const REPEAT_MAX_MS = 1_000;
+/** Often enough for a guest that ends what nobody asks for any more (`envd/control/datagrams.ts`). */
+const REPEAT_MAX_MS = 5_000;
 const ID_BYTES = 8;
 
 /** Where a guest agent listens. */
@@ -21,10 +22,14 @@ export interface ControlAddress {
   readonly port: number;
 }
 
+/** A question, ready to be sent. */
+export interface Datagram {
+  readonly id: string;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
 /** The question as a datagram; undefined when it is too large for one. */
-export function asDatagram(
-  question: Omit<ControlQuestion, "id">,
-): { id: string; bytes: Uint8Array<ArrayBuffer> } | undefined {
+export function asDatagram(question: Omit<ControlQuestion, "id">): Datagram | undefined {
   const id = randomHex(ID_BYTES);
   const bytes = encodeQuestion({ id, ...question });
   return bytes.length > MAX_CONTROL_BYTES ? undefined : { id, bytes };
@@ -37,7 +42,7 @@ export function asDatagram(
  */
 export function ask(
   { hostname, port }: ControlAddress,
-  { id, bytes }: { id: string; bytes: Uint8Array<ArrayBuffer> },
+  { id, bytes }: Datagram,
   signal: AbortSignal,
 ): Promise<ControlAnswer> {
   signal.throwIfAborted();
@@ -52,7 +57,7 @@ export function ask(
   signal.addEventListener("abort", abort, { once: true });
   socket.on("error", reject);
   socket.on("message", (message, from) => {
-    const answer = from.address === hostname ? decodeAnswer(message) : undefined;
+    const answer = from.address === hostname ? decodeAnswer(new Uint8Array(message)) : undefined;
     if (answer?.id === id && answer.status !== UNDER_WAY) resolve(answer);
   });
   send(REPEAT_MIN_MS);

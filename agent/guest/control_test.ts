@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { decodeQuestion, encodeAnswer, MAX_CONTROL_BYTES, UNDER_WAY } from "@wrenn/common";
-import { asDatagram, ask } from "./control.ts";
+import { asDatagram, ask, type Datagram } from "./control.ts";
 
 /** A guest that answers as the test says. */
 class Answerer implements Disposable {
@@ -28,10 +28,11 @@ class Answerer implements Disposable {
   }
 }
 
+const NOTHING = new Uint8Array();
 const question = { token: "t", path: "/init", body: "{}" };
 const never = new AbortController().signal;
 
-function datagram(): { id: string; bytes: Uint8Array<ArrayBuffer> } {
+function datagram(): Datagram {
   const made = asDatagram(question);
   if (!made) throw new Error("Too large");
   return made;
@@ -41,15 +42,19 @@ Deno.test("ask() repeats its question until the answer with its id comes", async
   const text = new TextEncoder();
   using guest = new Answerer((id, n) => {
     if (n === 1) return [];
-    if (n === 2) return [encodeAnswer({ id, status: UNDER_WAY, body: "" })];
+    if (n === 2) return [encodeAnswer({ id, status: UNDER_WAY, body: NOTHING })];
     return [
       text.encode("nonsense"),
-      encodeAnswer({ id: "another", status: 200, body: "no" }),
-      encodeAnswer({ id, status: 200, body: "yes" }),
+      encodeAnswer({ id: "another", status: 200, body: NOTHING }),
+      encodeAnswer({ id, status: 200, body: text.encode("yes") }),
     ];
   });
   const { id, bytes } = datagram();
-  assertEquals(await ask(guest.address, { id, bytes }, never), { id, status: 200, body: "yes" });
+  assertEquals(await ask(guest.address, { id, bytes }, never), {
+    id,
+    status: 200,
+    body: text.encode("yes"),
+  });
   assertEquals(guest.seen, [id, id, id]);
 });
 

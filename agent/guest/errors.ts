@@ -48,13 +48,20 @@ export function fromGuestRpc(
 /** The error of a response of the guest's `/files`: `{code, message}` and perhaps the header `wrenn-code`. */
 export async function fromGuestResponse(response: Response): Promise<WrennError> {
   const text = await readText(response);
-  const message = messageIn(text) ?? `HTTP ${response.status}`;
+  const message = fieldOf(text, "message") ?? `HTTP ${response.status}`;
   return guestError(
     response.headers.get(CODE_HEADER),
     byStatus(response.status, message),
     message,
     text,
   );
+}
+
+/** The error of a call of the guest agent by datagram: JSON `{code, message}`. */
+export function fromGuestAnswer(status: number, body: Uint8Array): WrennError {
+  const text = new TextDecoder().decode(body);
+  const message = fieldOf(text, "message") ?? `Status ${status}`;
+  return guestError(fieldOf(text, "code") ?? null, byStatus(status, message), message, text);
 }
 
 /** The error of a `fetch` to the guest that got no response, or lost it on the way. */
@@ -128,11 +135,13 @@ function byStatus(status: number, message: string): ErrorCode | undefined {
   }
 }
 
-function messageIn(text: string): string | undefined {
+/** A text field of a JSON object. */
+function fieldOf(json: string, name: string): string | undefined {
   try {
-    const body: unknown = JSON.parse(text);
+    const body: unknown = JSON.parse(json);
     if (typeof body !== "object" || body === null) return undefined;
-    return "message" in body && typeof body.message === "string" ? body.message : undefined;
+    const field = (body as Record<string, unknown>)[name];
+    return typeof field === "string" ? field : undefined;
   } catch {
     // Not JSON: the status says enough.
     return undefined;

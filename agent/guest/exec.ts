@@ -1,10 +1,9 @@
 /**
- * A command run to its end, with its output collected: one request to the guest agent (`POST /exec`, whose format
+ * A command run to its end, with its output collected: one call of the guest agent (`/exec`, whose format
  * `envd/routes/exec.ts` describes).
  */
-import { WrennError } from "@wrenn/common";
 import { z } from "zod";
-import { canceled, fromGuestFetch, fromGuestResponse, unavailable } from "./errors.ts";
+import { canceled, fromGuestFetch, unavailable } from "./errors.ts";
 import type { Guest } from "./guest.ts";
 import type { ProcessExit } from "./guest_process.ts";
 import type { GuestCommand } from "./processes.ts";
@@ -45,22 +44,18 @@ export async function exec(
   const timeoutMs = command.timeoutSec * 1000;
   const overdue = timeoutMs > 0 ? AbortSignal.timeout(timeoutMs + TIMEOUT_GRACE_MS) : undefined;
   try {
-    const response = await guest.fetch("/exec", {
-      method: "POST",
-      body: JSON.stringify({
-        cmd: command.cmd,
-        args: command.args,
-        cwd: command.cwd,
-        env: command.env,
-        user: command.user,
-        timeout_ms: timeoutMs,
-        output_bytes: limit,
-      }),
-      signal: overdue ? AbortSignal.any([signal, overdue]) : signal,
-    });
-    if (!response.ok) throw await fromGuestResponse(response);
-    const answer = await readAnswer(response, limit);
-    return { ...answer, durationMs: performance.now() - startedAt };
+    const order = {
+      cmd: command.cmd,
+      args: command.args,
+      cwd: command.cwd,
+      env: command.env,
+      user: command.user,
+      timeout_ms: timeoutMs,
+      output_bytes: limit,
+    };
+    const either = overdue ? AbortSignal.any([signal, overdue]) : signal;
+    const bytes = await guest.call("/exec", order, either, 4 + MAX_HEAD_BYTES + limit);
+    return { ...readAnswer(bytes), durationMs: performance.now() - startedAt };
   } catch (error) {
     if (signal.aborted) throw canceled(signal);
     const durationMs = performance.now() - startedAt;
@@ -74,12 +69,7 @@ export async function exec(
 }
 
 /** Reads an answer that may be a hostile guest's. @throws {WrennError} `guest_unavailable` */
-async function readAnswer(
-  response: Response,
-  limit: number,
-): Promise<Omit<ExecResult, "durationMs">> {
-  const most = 4 + MAX_HEAD_BYTES + limit;
-  const bytes = await readAtMost(response, most);
+function readAnswer(bytes: Uint8Array<ArrayBuffer>): Omit<ExecResult, "durationMs"> {
   const headBytes = bytes.length < 4
     ? Infinity
     : new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
@@ -103,11 +93,4 @@ function parseHead(bytes: Uint8Array): z.infer<typeof headSchema> {
   } catch (cause) {
     throw unavailable(cause);
   }
-}
-
-async function readAtMost(response: Response, most: number): Promise<Uint8Array<ArrayBuffer>> {
-  const told = Number(response.headers.get("content-length") ?? NaN);
-  if (told <= most) return new Uint8Array(await response.arrayBuffer());
-  await response.body?.cancel();
-  throw unavailable(new WrennError("payload_too_large", `Answer of ${told} bytes`));
 }

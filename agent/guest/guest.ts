@@ -174,6 +174,21 @@ export class Guest {
     this.#connection.authorize("");
   }
 
+  /**
+   * A call of the host agent's own that is answered with bytes.
+   *
+   * @param most Bytes of the answer at most. @throws As the call fails in the guest, `guest_unavailable`, or the
+   * signal's reason.
+   */
+  call(
+    path: string,
+    body: unknown,
+    signal: AbortSignal,
+    most: number,
+  ): Promise<Uint8Array<ArrayBuffer>> {
+    return this.#connection.call(path, body, signal, most);
+  }
+
   /** A plain request to the guest agent, with its token. */
   fetch(path: string, init: RequestInit & { signal: AbortSignal }): Promise<Response> {
     return this.#connection.fetch(path, init);

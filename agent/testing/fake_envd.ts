@@ -3,9 +3,13 @@ import { Process } from "@wrenn/proto/process";
 import { Filesystem } from "@wrenn/proto/filesystem";
 import {
   connectHandler,
+  type ControlAnswer,
+  type ControlQuestion,
   decodeQuestion,
   delay,
+  ELSEWHERE,
   encodeAnswer,
+  MAX_CONTROL_BYTES,
   toConnectError,
   WrennError,
 } from "@wrenn/common";
@@ -58,6 +62,8 @@ export class FakeEnvd implements AsyncDisposable {
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
   readonly #datagrams: Deno.DatagramConn;
   readonly #abort = new AbortController();
+  readonly #asked = new Map<string, AbortController>();
+  readonly #large = new Map<string, Uint8Array<ArrayBuffer>>();
 
   /** Listens at once. */
   constructor(faults: EnvdFaults = {}, token?: string) {
@@ -99,24 +105,40 @@ export class FakeEnvd implements AsyncDisposable {
   }
 
   async #answerDatagrams(rpc: Rpc): Promise<void> {
-    const seen = new Set<string>();
     while (!this.#abort.signal.aborted) {
       try {
         const [bytes, from] = await this.#datagrams.receive();
         const question = decodeQuestion(bytes);
-        if (!question || seen.has(question.id)) continue;
-        const { id, token, path, body } = question;
-        seen.add(id);
-        const headers = { "x-access-token": token };
-        const request = new Request(`${this.url}${path}`, { method: "POST", headers, body });
-        void this.#answer(request, rpc).then(async (response) => {
-          const answer = { id, status: response.status, body: await response.text() };
+        if (!question || this.#asked.has(question.id)) continue;
+        void this.#answerDatagram(question, rpc).then(async (answer) => {
           await this.#datagrams.send(encodeAnswer(answer), from);
         }).catch(() => {/* It was closed. */});
       } catch (error) {
         if (!this.#abort.signal.aborted) throw error;
       }
     }
+  }
+
+  async #answerDatagram(question: ControlQuestion, rpc: Rpc): Promise<ControlAnswer> {
+    const { id, token, path, body } = question;
+    const asked = new AbortController();
+    this.#asked.set(id, asked);
+    if (path === "/cancel") this.#asked.get(JSON.parse(body))?.abort();
+    const response = path === "/cancel" ? new Response(null, { status: 204 }) : await this.#answer(
+      new Request(`${this.url}${path}`, {
+        method: "POST",
+        headers: { "x-access-token": token },
+        body,
+        signal: asked.signal,
+      }),
+      rpc,
+    );
+    const bytes = await bodyOf(response);
+    if (bytes.length < MAX_CONTROL_BYTES - id.length) {
+      return { id, status: response.status, body: bytes };
+    }
+    this.#large.set(`/answers/${id}`, bytes);
+    return { id, status: ELSEWHERE, body: new Uint8Array() };
   }
 
   async #init(body: InitBody): Promise<Response> {
@@ -155,6 +177,8 @@ export class FakeEnvd implements AsyncDisposable {
         this.token = undefined;
         return new Response(null, { status: 204 });
     }
+    const large = this.#large.get(url.pathname);
+    if (large) return new Response(large);
     if (url.pathname === "/exec") {
       const body = await request.json();
       if (body.user) this.users.push(body.user);
@@ -186,6 +210,14 @@ function reportOf(body: InitBody): Response {
     connections_dropped: 0,
     hooks: [],
   });
+}
+
+/** A datagram has no headers: it names an error's code in the body. */
+async function bodyOf(response: Response): Promise<Uint8Array<ArrayBuffer>> {
+  const code = response.headers.get("wrenn-code");
+  if (code === null) return new Uint8Array(await response.arrayBuffer());
+  const { message } = await response.json();
+  return new TextEncoder().encode(JSON.stringify({ code, message }));
 }
 
 function failure(error: unknown): Response {

@@ -32,6 +32,8 @@ export interface Libc {
   clock_settime(clock: number, timespec: Bytes): number;
   /** statfs(2). */
   statfs(path: Bytes, buffer: Bytes): number;
+  /** stat(2). */
+  stat(path: Bytes, buffer: Bytes): number;
   /** setxattr(2). */
   setxattr(path: Bytes, name: Bytes, value: Bytes, size: bigint, flags: number): number;
   /** getxattr(2). */
@@ -112,6 +114,7 @@ export const libc: Libc = Deno.dlopen("libc.so.6", {
   posix_openpt: { parameters: ["i32"], result: "i32" },
   clock_settime: { parameters: ["i32", "buffer"], result: "i32" },
   statfs: { parameters: ["buffer", "buffer"], result: "i32" },
+  stat: { parameters: ["buffer", "buffer"], result: "i32" },
   setxattr: { parameters: ["buffer", "buffer", "buffer", "usize", "i32"], result: "i32" },
   getxattr: { parameters: ["buffer", "buffer", "buffer", "usize"], result: "isize" },
   listxattr: { parameters: ["buffer", "buffer", "usize"], result: "isize" },

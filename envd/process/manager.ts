@@ -14,7 +14,8 @@ import {
 } from "./managed_process.ts";
 import { startOnPipes } from "./pipe_backend.ts";
 import { type OneShotLimits, type OneShotResult, OneShots } from "./one_shot.ts";
-import { findProgram, killable, type LaunchSpec, resetNice, statOf } from "./spawn.ts";
+import { fileMode } from "../linux/stat.ts";
+import { findProgram, killable, type LaunchSpec, resetNice } from "./spawn.ts";
 
 /** How long the end of a process is told to those who come late, in milliseconds. */
 const KEEP_ENDED_MS = 30_000;
@@ -87,7 +88,7 @@ export class ProcessManager implements AsyncDisposable {
   async start(
     spec: StartSpec,
   ): Promise<{ process: ManagedProcess; output: Subscription<ProcessOutput> }> {
-    const launch = await this.#prepare(spec);
+    const launch = this.#prepare(spec);
     const backend = spec.pty
       ? await this.#startOnPty(launch, spec.pty)
       : startOnPipes(launch, spec.stdin);
@@ -106,20 +107,21 @@ export class ProcessManager implements AsyncDisposable {
   /**
    * Runs a command to its end with its output collected and no input.
    *
+   * @param wanted Asked from time to time; once it says no the command is killed.
    * @throws {WrennError} As {@linkcode start}.
    */
   async runOnce(
     spec: Pick<StartSpec, "config" | "user">,
     limits: OneShotLimits,
-    signal: AbortSignal,
+    wanted: () => boolean,
   ): Promise<OneShotResult> {
-    const { user, groups, ...launch } = await this.#prepare(spec);
+    const { user, groups, ...launch } = this.#prepare(spec);
     const { uid, gid } = user;
     this.#noteStart();
     return await this.#oneShots.run(
       { ...launch, uid, gid, groups },
       limits,
-      signal,
+      wanted,
       (spawn) => {
         const pid = killable({ ...launch, user }, spawn);
         resetNice(pid);
@@ -184,10 +186,10 @@ export class ProcessManager implements AsyncDisposable {
     for (const pid of [...this.#ended.keys()]) this.#forget(pid);
   }
 
-  async #prepare({ config, user }: Pick<StartSpec, "config" | "user">): Promise<LaunchSpec> {
+  #prepare({ config, user }: Pick<StartSpec, "config" | "user">): LaunchSpec {
     if (this.#state.frozen) throw new WrennError("sandbox_paused", "The guest is frozen");
     checkTexts(config);
-    const table = await this.#users.table();
+    const table = this.#users.table();
     const cwd = this.#directory(config.cwd, user);
     const env = this.#environment(user, config.envs);
     const program = findProgram(config.cmd, cwd, env["PATH"] || this.#path);
@@ -197,7 +199,7 @@ export class ProcessManager implements AsyncDisposable {
   /** The asked directory must exist; an absent home of one who asked for none gives way to the root. */
   #directory(asked: string | undefined, user: User): string {
     const path = resolvePath(asked ?? "", user.home, this.#state.defaultWorkdir);
-    const info = statOf(path);
+    const info = fileMode(path);
     if (info?.isDirectory) return path;
     if (!asked) return "/";
     throw info

@@ -47,6 +47,8 @@ const LONGEST_WAIT_MS = 50;
 const DRAIN_MS = 1000;
 const DRAIN_BYTES = 1 << 20;
 
+/** What is read goes through here; a new buffer of this size would cost an emulated guest half a millisecond. */
+const scratch = new Uint8Array(PIPE_BYTES);
 let devNull: number | undefined;
 
 /** Commands that run: they can be killed together. */
@@ -64,43 +66,47 @@ export class OneShots {
   }
 
   /**
-   * Runs a command to its end; an aborted signal kills it and its group.
+   * Runs a command to its end. When its time is over or nobody wants it any more, it is killed with its group.
    *
-   * @param around Surrounds the spawn and answers its process id. @throws What it throws.
+   * @param wanted Asked at every look. @param around Surrounds the spawn and answers its process id. @throws What it throws.
    */
   async run(
     spec: Omit<SpawnSpec, "streams">,
     limits: OneShotLimits,
-    signal: AbortSignal,
+    wanted: () => boolean,
     around: (spawn: () => number) => number = (spawn) => spawn(),
   ): Promise<OneShotResult> {
     using pipes = new Pipes();
     const pid = around(() => pipes.spawn(spec));
     this.#running.add(pid);
-    const kill = (): void => void signalGroup(pid, SIGKILL);
-    signal.addEventListener("abort", kill, { once: true });
-    if (signal.aborted) kill();
+    const deadline = limits.deadlineMs > 0 ? performance.now() + limits.deadlineMs : Infinity;
     let timedOut = false;
-    const limit = limits.deadlineMs > 0
-      ? setTimeout(() => {
-        timedOut = true;
-        kill();
-      }, limits.deadlineMs)
-      : undefined;
+    let killed = false;
+    const look = (): void => {
+      if (killed) return;
+      const late = performance.now() > deadline;
+      if (!late && wanted()) return;
+      timedOut = late;
+      killed = true;
+      signalGroup(pid, SIGKILL);
+    };
     try {
       const output = new Output(limits.outputBytes);
-      const end = await untilEnd(pid, pipes, output);
+      const end = await untilEnd(pid, pipes, output, look);
       return { ...output.take(), end, timedOut };
     } finally {
-      clearTimeout(limit);
-      signal.removeEventListener("abort", kill);
       this.#running.delete(pid);
     }
   }
 }
 
-/** Reads until the command has ended and its output is complete. */
-async function untilEnd(pid: number, pipes: Pipes, output: Output): Promise<WaitResult> {
+/** Reads until the command has ended and its output is complete. `look` is called while it runs. */
+async function untilEnd(
+  pid: number,
+  pipes: Pipes,
+  output: Output,
+  look: () => void,
+): Promise<WaitResult> {
   const began = performance.now();
   let end: WaitResult | undefined;
   let endedAt = 0;
@@ -108,6 +114,7 @@ async function untilEnd(pid: number, pipes: Pipes, output: Output): Promise<Wait
   for (;;) {
     const read = pipes.drain(output);
     if (end === undefined) {
+      look();
       end = waitNow(pid);
       // What it wrote last may have come after the look at the pipes.
       if (end !== undefined) {
@@ -149,7 +156,6 @@ function waitNow(pid: number): WaitResult | undefined {
 class Pipes implements Disposable {
   /** Standard output and error; -1 once their end was read. */
   readonly #fds: [stdout: number, stderr: number] = [-1, -1];
-  readonly #buffer = new Uint8Array(PIPE_BYTES);
   #pidFd = -1;
 
   /** Pipes whose end was not read yet. */
@@ -179,7 +185,7 @@ class Pipes implements Disposable {
     let total = 0;
     this.#fds.forEach((fd, i) => {
       while (fd >= 0) {
-        const n = Number(libc.readNow(fd, this.#buffer, BigInt(PIPE_BYTES)));
+        const n = Number(libc.readNow(fd, scratch, BigInt(PIPE_BYTES)));
         if (n < 0) {
           if (errno() === Errno.EINTR) continue;
           return;
@@ -189,7 +195,7 @@ class Pipes implements Disposable {
           this.#fds[i] = -1;
           return;
         }
-        output.add(i, this.#buffer.subarray(0, n));
+        output.add(i, scratch.subarray(0, n));
         total += n;
         // The event loop has others to serve.
         if (total >= 16 * PIPE_BYTES) return;

@@ -3,12 +3,12 @@ import { WrennError } from "@wrenn/common/errors";
 import { logger } from "@wrenn/common/log";
 import type { User } from "../core/user_db.ts";
 import { checked, cString, libc } from "../linux/libc.ts";
+import { fileMode } from "../linux/stat.ts";
 
 /** OOM score of started processes: they go before envd does. */
 const CHILD_OOM_SCORE = "100";
 const OOM_FILE = "/proc/self/oom_score_adj";
 const PRIO_PROCESS = 0;
-const F_OK = 0;
 const O_RDWR_CLOEXEC = 0o2000002;
 
 /** A program with everything decided: absolute path, user, directory, environment. */
@@ -48,11 +48,9 @@ export function findProgram(cmd: string, cwd: string, path: string): string {
     : path.split(":").filter((dir) => dir.startsWith("/")).map((dir) => `${dir}/${cmd}`);
   let refused = false;
   for (const candidate of candidates) {
-    // An error of Deno's for each folder of PATH costs more than the program's own start.
-    if (libc.access(cString(candidate), F_OK) !== 0) continue;
-    const info = statOf(candidate);
-    if (!info?.isFile) continue;
-    if (((info.mode ?? 0) & 0o111) !== 0) return candidate;
+    const found = fileMode(candidate);
+    if (!found?.isFile) continue;
+    if (found.isExecutable) return candidate;
     refused = true;
   }
   throw new WrennError(
@@ -123,16 +121,7 @@ function setprivCommand(): [string, ...string[]] | undefined {
 }
 
 function isFile(path: string): boolean {
-  return statOf(path)?.isFile ?? false;
-}
-
-/** What is at a path; undefined when nothing is, or nobody can tell. */
-export function statOf(path: string): Deno.FileInfo | undefined {
-  try {
-    return Deno.statSync(path);
-  } catch {
-    return undefined;
-  }
+  return fileMode(path)?.isFile ?? false;
 }
 
 function spawnKillable(command: Deno.Command, spec: LaunchSpec): Deno.ChildProcess {

@@ -1,6 +1,6 @@
 /**
- * `POST /exec`: a command run to its end, in one request and one answer. The host agent's way; it costs a guest a
- * quarter of what a Connect stream does.
+ * `/exec`: a command run to its end, in one request and one answer. The host agent's way; it costs a guest a quarter of
+ * what a Connect stream does.
  *
  * ```
  * request   JSON {cmd, args, cwd, env, user, timeout_ms, output_bytes}
@@ -13,10 +13,6 @@ import { WrennError } from "@wrenn/common/errors";
 import type { GuestState } from "../init/state.ts";
 import type { ProcessManager } from "../process/manager.ts";
 import { MAX_TIMER_MS } from "../rpc/request_context.ts";
-import { readText } from "./respond.ts";
-
-/** Arguments and environment of a command are at most 1 MiB each on the host's side. */
-const MAX_BODY = 4 * 1024 * 1024;
 const MAX_OUTPUT = 16 * 1024 * 1024;
 
 interface ExecBody {
@@ -29,12 +25,17 @@ interface ExecBody {
   readonly outputBytes: number;
 }
 
-/** Runs the command of a request. A client that leaves kills it. */
-export async function postExec(
-  request: Request,
+/**
+ * Runs the command of a request; one that is not wanted any more is killed.
+ *
+ * @throws {WrennError} `invalid_json`, `invalid_request`, and as `ProcessManager.runOnce`.
+ */
+export async function runExec(
+  text: string,
   { manager, state }: { manager: ProcessManager; state: GuestState },
-): Promise<Response> {
-  const body = parseBody(await readText(request, MAX_BODY));
+  wanted: () => boolean,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const body = parseBody(text);
   const began = performance.now();
   const user = await state.user(body.user || undefined);
   const { stdout, stderr, end, timedOut, truncated } = await manager.runOnce(
@@ -43,7 +44,7 @@ export async function postExec(
       user,
     },
     { deadlineMs: body.timeoutMs, outputBytes: body.outputBytes },
-    request.signal,
+    wanted,
   );
   const head = new TextEncoder().encode(JSON.stringify({
     ...("code" in end ? { exit_code: end.code } : { signal: end.signal }),
@@ -57,7 +58,7 @@ export async function postExec(
   answer.set(head, 4);
   answer.set(stdout, 4 + head.length);
   answer.set(stderr, 4 + head.length + stdout.length);
-  return new Response(answer, { headers: { "content-type": "application/octet-stream" } });
+  return answer;
 }
 
 function parseBody(text: string): ExecBody {

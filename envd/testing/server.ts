@@ -5,6 +5,7 @@ import { Filesystem } from "@wrenn/proto/filesystem";
 import { Process } from "@wrenn/proto/process";
 import { createApp } from "../app.ts";
 import { ControlDatagrams } from "../control/datagrams.ts";
+import { StoredAnswers } from "../control/stored_answers.ts";
 import { Initializer } from "../init/init.ts";
 import { GuestState } from "../init/state.ts";
 import type { Machine } from "../linux/machine.ts";
@@ -82,6 +83,7 @@ export class TestEnvd implements AsyncDisposable {
   readonly initializer: Initializer;
   readonly manager: ProcessManager;
   readonly watchers: Watchers = new Watchers();
+  readonly answers: StoredAnswers = new StoredAnswers();
   readonly url: string;
   /** A folder of this test alone. */
   readonly dir: string;
