@@ -30,9 +30,10 @@ export async function writeChangedPages(
   using chain = await DiffChain.open(below);
   const file = `memory-${randomHex(8)}.diff`;
   using writer = await MemoryDiffWriter.create(join(folder, file));
+  const buffer = new Uint8Array(PIECE_PAGES * PAGE_BYTES);
   for (const piece of pieces(candidates)) {
-    const now = new Uint8Array(piece.count * PAGE_BYTES);
-    await guest.read(piece.first, now);
+    const now = buffer.subarray(0, piece.count * PAGE_BYTES);
+    guest.read(piece.first, now);
     const same = await unchanged(chain, piece, now);
     for (const { first, count } of runsWithout(same, piece.count)) {
       const bytes = now.subarray(first * PAGE_BYTES, (first + count) * PAGE_BYTES);

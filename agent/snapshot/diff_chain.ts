@@ -42,18 +42,25 @@ export class DiffChain implements Disposable {
     await from.read(at + skip, into);
   }
 
-  /** Gives every page of the chain to `take`, in ascending order, in pieces of at most `pieceBytes`. */
+  /**
+   * Gives every page of the chain to `take`, in ascending order, in pieces of at most `pieceBytes`. The bytes are good
+   * until it answers. What lies side by side in a diff is read at once, however scattered the pages are.
+   */
   async forEach(
-    take: (first: number, bytes: Uint8Array<ArrayBuffer>) => Promise<void>,
+    take: (first: number, bytes: Uint8Array<ArrayBuffer>) => Promise<void> | void,
     pieceBytes: number = 4 << 20,
   ): Promise<void> {
-    const most = pieceBytes / PAGE_BYTES;
-    for (const segment of this.segments) {
-      for (let done = 0; done < segment.count; done += most) {
-        const count = Math.min(most, segment.count - done);
-        const bytes = new Uint8Array(count * PAGE_BYTES);
-        await this.read(segment, bytes, done);
-        await take(segment.first + done, bytes);
+    const buffer = new Uint8Array(pieceBytes);
+    for (const group of inReads(this.segments, pieceBytes / PAGE_BYTES)) {
+      const [head] = group;
+      if (head === undefined) continue;
+      const pages = group.reduce((sum, { count }) => sum + count, 0);
+      await this.read(head, buffer.subarray(0, pages * PAGE_BYTES));
+      let at = 0;
+      for (const { first, count } of group) {
+        const end = at + count * PAGE_BYTES;
+        await take(first, buffer.subarray(at, end));
+        at = end;
       }
     }
   }
@@ -62,4 +69,31 @@ export class DiffChain implements Disposable {
   [Symbol.dispose](): void {
     for (const diff of this.#diffs) diff[Symbol.dispose]();
   }
+}
+
+/** Segments cut and grouped so that each group is one read of at most `most` pages. */
+function* inReads(
+  segments: readonly ChainSegment[],
+  most: number,
+): Generator<readonly ChainSegment[]> {
+  let group: ChainSegment[] = [];
+  let pages = 0;
+  for (const whole of segments) {
+    for (let done = 0; done < whole.count;) {
+      const last = group.at(-1);
+      const at = whole.at + done;
+      const follows = last !== undefined && last.diff === whole.diff &&
+        last.at + last.count === at;
+      if (pages === most || (last !== undefined && !follows)) {
+        yield group;
+        group = [];
+        pages = 0;
+      }
+      const count = Math.min(most - pages, whole.count - done);
+      group.push({ first: whole.first + done, count, diff: whole.diff, at });
+      pages += count;
+      done += count;
+    }
+  }
+  if (group.length > 0) yield group;
 }

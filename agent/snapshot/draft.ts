@@ -93,10 +93,10 @@ export class SnapshotDraft implements AsyncDisposable {
     const { hook, root, id, committed } = this.#options;
     const manifest = await this.#manifest(content);
     hook("files");
-    for await (const { name } of Deno.readDir(this.dir)) {
-      // The image was synced when it was built.
-      if (!name.startsWith("base-")) await makeDurable(join(this.dir, name));
-    }
+    const names = await Array.fromAsync(Deno.readDir(this.dir), ({ name }) => name);
+    // The image was synced when it was built.
+    const ours = names.filter((name) => !name.startsWith("base-"));
+    await allSettled(ours.map((name) => makeDurable(join(this.dir, name))));
     hook("synced");
     const path = join(this.dir, "manifest.json");
     await Deno.writeTextFile(path, JSON.stringify(manifest, undefined, 1) + "\n", { mode: 0o600 });
@@ -164,6 +164,13 @@ export class SnapshotDraft implements AsyncDisposable {
       if (info.nlink === 1 || name === diskNames.at(-1)) blocks += info.blocks ?? 0;
     }
     return blocks * 512;
+  }
+}
+
+/** Waits for all, so that nothing goes on behind a failure; then throws the first. */
+async function allSettled(work: readonly Promise<void>[]): Promise<void> {
+  for (const done of await Promise.allSettled(work)) {
+    if (done.status === "rejected") throw done.reason;
   }
 }
 

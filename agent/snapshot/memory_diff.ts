@@ -10,7 +10,7 @@
  */
 import { PAGE_BYTES, type PageRun } from "../core/memory_pages.ts";
 import { WrennError } from "@wrenn/common";
-import { PieceDigest } from "./digest.ts";
+import { PIECE_BYTES, PieceDigest } from "./digest.ts";
 
 const MAGIC = "WRNDIFF1";
 const FOOTER_BYTES = 24;
@@ -26,18 +26,29 @@ export interface WrittenDiff {
 /** Writes one diff, in ascending order of pages. */
 export class MemoryDiffWriter implements Disposable {
   readonly #file: Deno.FsFile;
+  readonly #path: string;
   readonly #digest = new PieceDigest();
+  /** Pages that are not written yet. */
+  #piece: Uint8Array<ArrayBuffer> = new Uint8Array(PIECE_BYTES);
+  /** Pages that are being written. */
+  #spare: Uint8Array<ArrayBuffer> = new Uint8Array(PIECE_BYTES);
+  #writing: Promise<void> | undefined;
+  #filled = 0;
+  #syncing: Promise<void> | undefined;
+  #failure: unknown;
   readonly #runs: { first: number; count: number }[] = [];
   #bytes = 0;
 
-  private constructor(file: Deno.FsFile) {
+  private constructor(file: Deno.FsFile, path: string) {
     this.#file = file;
+    this.#path = path;
   }
 
   /** Makes a new file, mode 0600. */
   static async create(path: string): Promise<MemoryDiffWriter> {
     return new MemoryDiffWriter(
       await Deno.open(path, { write: true, createNew: true, mode: 0o600 }),
+      path,
     );
   }
 
@@ -51,11 +62,19 @@ export class MemoryDiffWriter implements Disposable {
     const count = bytes.length / PAGE_BYTES;
     if (last !== undefined && first === end) last.count += count;
     else this.#runs.push({ first, count });
-    await this.#append(bytes);
+    for (let at = 0; at < bytes.length;) {
+      const part = bytes.subarray(at, at + PIECE_BYTES - this.#filled);
+      this.#piece.set(part, this.#filled);
+      this.#filled += part.length;
+      at += part.length;
+      if (this.#filled === PIECE_BYTES) await this.#flush();
+    }
   }
 
   /** Writes index and footer. The caller syncs the file. */
   async finish(): Promise<WrittenDiff> {
+    await this.#flush();
+    await this.#writing;
     const pages = this.#bytes / PAGE_BYTES;
     const tail = new Uint8Array(this.#runs.length * RUN_BYTES + FOOTER_BYTES);
     const view = new DataView(tail.buffer);
@@ -69,12 +88,36 @@ export class MemoryDiffWriter implements Disposable {
       view.setUint32(at + 8 + 4 * i, value, true)
     );
     await this.#append(tail);
+    await this.#syncing;
+    if (this.#failure !== undefined) throw this.#failure;
     return { bytes: this.#bytes, pages, digest: await this.#digest.finish() };
   }
 
   /** Closes the file. */
   [Symbol.dispose](): void {
     this.#file.close();
+  }
+
+  /** Waits for the piece before, so that the next one can be filled while this one is written. */
+  async #flush(): Promise<void> {
+    await this.#writing;
+    this.#writing = this.#append(this.#piece.subarray(0, this.#filled));
+    this.#writing.catch(() => {});
+    [this.#piece, this.#spare] = [this.#spare, this.#piece];
+    this.#filled = 0;
+    // The disk begins while the rest is still being read; one who waits for the end waits less.
+    this.#syncing ??= this.#writeBack();
+  }
+
+  /** By a descriptor of its own: a file does one thing at a time. A failure is told once, and kept for the end. */
+  async #writeBack(): Promise<void> {
+    try {
+      using file = await Deno.open(this.#path);
+      await file.syncData();
+    } catch (error) {
+      this.#failure ??= error;
+    }
+    this.#syncing = undefined;
   }
 
   async #append(bytes: Uint8Array<ArrayBuffer>): Promise<void> {

@@ -62,10 +62,10 @@ export interface AdoptSpec extends MachineSpec {
 export interface GuestMemory extends Disposable {
   /** Pages of the guest. */
   readonly pages: number;
-  /** Fills `into`, a whole number of pages, from `page` on. */
-  read(page: number, into: Uint8Array<ArrayBuffer>): Promise<void>;
-  /** Writes a whole number of pages from `page` on. */
-  write(page: number, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
+  /** Fills `into`, a whole number of pages, from `page` on. A few MiB at a time: it holds everything else up. */
+  read(page: number, into: Uint8Array<ArrayBuffer>): void;
+  /** Writes a whole number of pages from `page` on; the same holds. */
+  write(page: number, bytes: Uint8Array<ArrayBuffer>): void;
 }
 
 /** How a VMM process ended. */

@@ -1,5 +1,6 @@
 /** What a copy of a guest does before its processes go on: it ends connections that are not its own, and runs hooks. */
 import { logger } from "@wrenn/common/log";
+import { fileMode } from "../linux/stat.ts";
 
 /** How one hook ended. */
 export interface HookReport {
@@ -36,15 +37,10 @@ export async function runForkHooks(folder: string = HOOKS): Promise<HookReport[]
 }
 
 function hookNames(folder: string): string[] {
-  try {
-    return [...Deno.readDirSync(folder)]
-      .filter(({ name, isDirectory }) => {
-        const mode = isDirectory ? 0 : Deno.statSync(`${folder}/${name}`).mode ?? 0;
-        return (mode & 0o111) !== 0;
-      })
-      .map(({ name }) => name).sort();
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw error;
-  }
+  if (!fileMode(folder)?.isDirectory) return [];
+  return [...Deno.readDirSync(folder)].map(({ name }) => name)
+    .filter((name) => {
+      const mode = fileMode(`${folder}/${name}`);
+      return mode?.isExecutable && !mode.isDirectory;
+    }).sort();
 }
