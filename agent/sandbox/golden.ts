@@ -91,7 +91,10 @@ export class GoldenSnapshots {
     for (const snapshot of await store.list()) {
       const { manifest } = snapshot;
       if (manifest.kind !== "golden" || nameOfManifest(snapshot) !== name) continue;
-      const why = incompatibility(manifest.environment, parts.vmm.environment);
+      const { environment } = parts.vmm;
+      const why = manifest.environment.boot_line === environment.boot_line
+        ? incompatibility(manifest.environment, environment)
+        : "Its kernel was told something else";
       if (why !== undefined) {
         log.info("A golden snapshot is not for this host", { id: snapshot.id, why });
         continue;

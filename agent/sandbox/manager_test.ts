@@ -98,17 +98,6 @@ Deno.test("create() undoes everything, whatever step fails, and tells why", asyn
   assertEquals(host.left(), []);
 });
 
-Deno.test("create() makes one golden snapshot per template and size, and boots for it alone", async () => {
-  await using host = new FakeHost();
-  const manager = host.manager({ places: 4 });
-  await Promise.all([1, 2, 3].map((n) => manager.create(order(n))));
-  assertEquals(host.boots, 1);
-  await manager.create(order(4, { memoryMb: 512 }));
-  assertEquals(host.boots, 2);
-  assertEquals((await host.goldens.list()).map((s) => s.manifest.kind), ["golden", "golden"]);
-  await manager.stop();
-});
-
 Deno.test("create() boots when a restored machine does not live", async () => {
   await using host = new FakeHost();
   const manager = host.manager();

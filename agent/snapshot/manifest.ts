@@ -40,6 +40,8 @@ export interface SnapshotEnvironment {
   readonly tsc_khz: number;
   /** SHA-256 of the guest's kernel. */
   readonly kernel_hash: string;
+  /** What the kernel was told: a golden snapshot is made anew when that changes, others do not mind. */
+  readonly boot_line?: string | undefined;
 }
 
 /** A manifest as its file has it. */
@@ -114,6 +116,7 @@ export const manifestSchema: z.ZodType<SnapshotManifest> = z.object({
     cpu_model: z.string(),
     tsc_khz: size,
     kernel_hash: z.string(),
+    boot_line: z.string().optional(),
   }),
   template: z.object({ name: z.string(), hash: z.string() }),
   vcpus: size,

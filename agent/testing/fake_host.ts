@@ -45,6 +45,8 @@ export interface FakeManagerOptions {
 export class FakeHost implements AsyncDisposable {
   readonly folder: string;
   readonly runDir: string;
+  /** What a kernel is told. */
+  bootLine: string = "quiet";
   /** How long guests take to take an identity, in milliseconds. */
   initDelayMs: number = 0;
   /** Every start fails at this step for as long as it is set. */
@@ -181,6 +183,7 @@ export class FakeHost implements AsyncDisposable {
         cpu_model: "fake",
         tsc_khz: 1,
         kernel_hash: "k",
+        boot_line: this.bootLine,
       },
       sweep: () => Promise.resolve(0),
       adopt: () => Promise.resolve(undefined),

@@ -5,6 +5,7 @@ import {
   bootArgs,
   CPU_MODELS,
   type HostFacts,
+  kernelLine,
   restoreArgs,
   type RunFiles,
   runFiles,
@@ -116,6 +117,7 @@ export class QemuDriver implements VmmDriver {
       cpu_model: CPU_MODELS[facts.accelerator],
       tsc_khz: facts.tscKhz,
       kernel_hash: kernelHash,
+      boot_line: kernelLine(facts, []),
     };
   }
 
