@@ -3,6 +3,7 @@
  * that plays the internet and the private networks behind it. No packet leaves the machine.
  */
 import { assert, assertEquals } from "@std/assert";
+import { newExecutionId, newSandboxId } from "@wrenn/common";
 import { planSlot } from "../../agent/core/slot_plan.ts";
 import {
   HOST_UPLINK,
@@ -20,6 +21,9 @@ import { until } from "./lib/wait.ts";
 const SLOTS = "58000-58019";
 /** Where the guest's own server listens, on its localhost alone. */
 const LOCAL_PORT = 9123;
+
+/** A TCP segment that is lost is repeated after a second (RFC 6298). */
+const RETRANSMISSION_MS = 900;
 
 const silence = (hosts: readonly string[]): Record<string, null> =>
   Object.fromEntries(hosts.map((host) => [host, null]));
@@ -98,4 +102,44 @@ Deno.test("A real guest reaches the internet as the host, and nothing else", asy
   assertEquals(await lab.probe("inet", [local]), [null]);
 
   await Promise.all([a, b].map(({ id }) => agent.destroy(id)));
+});
+
+/** Connects, asks who it is, and prints the answer and the milliseconds that it took. */
+const FIRST_PACKET = `
+import json, socket, sys, time
+began = time.monotonic()
+with socket.create_connection((sys.argv[1], int(sys.argv[2])), 10) as s:
+    s.sendall(b"who\\n")
+    answer = s.makefile().readline().strip()
+print(json.dumps([answer, round((time.monotonic() - began) * 1000)]))
+`;
+
+Deno.test("C-4: a woken and a copied guest reach the internet with their first packet, through a new slot", async () => {
+  using _turn = await takeSlots(SLOTS);
+  await using lab = new Lab("wh58001");
+  await lab.world();
+  await using agent = await TestAgent.open({
+    templates: ["base"],
+    slots: SLOTS,
+    namespace: lab.name("host"),
+  });
+  const requireInternet = async (id: string): Promise<void> => {
+    const ran = await agent.sh(id, `python3 -c '${FIRST_PACKET}' ${PUBLIC} ${PORT}`, "user");
+    const [answer, ms] = JSON.parse(ran.stdout || `["${ran.stderr}", 0]`);
+    assertEquals(answer, `inet ${HOST_UPLINK}`);
+    // A first packet that waits for ARP is lost and comes again after a second.
+    assert(ms < RETRANSMISSION_MS, `The first packet took ${ms} ms`);
+  };
+  const { id, hostIp } = await agent.create();
+  await requireInternet(id);
+  await agent.client.hibernateSandbox({ id });
+  // Takes what the sleeper has left.
+  const other = await agent.create();
+  const { sandbox } = await agent.client.resumeSandbox({ id });
+  assert(sandbox && sandbox.hostIp !== hostIp, "It came back to the slot that it had");
+  await requireInternet(id);
+  const copy = { id: newSandboxId(), executionId: newExecutionId() };
+  await agent.client.forkSandbox({ id, children: [copy] });
+  await requireInternet(copy.id);
+  await Promise.all([id, other.id, copy.id].map((each) => agent.destroy(each)));
 });
