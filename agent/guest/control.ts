@@ -12,8 +12,13 @@ import {
 
 /** Time until a question is repeated, which doubles: a restored guest needs a while for its first answer. */
 const REPEAT_MIN_MS = 250;
-/** Often enough for a guest that ends what nobody asks for any more (`envd/control/datagrams.ts`). */
+/** The most while the guest says that it is at work: what is lost is not missed for long. */
 const REPEAT_MAX_MS = 5_000;
+/**
+ * While it says nothing: one that stands still finds all questions when it goes on. Less than the silence after which it
+ * takes a caller for gone (`envd/control/datagrams.ts`).
+ */
+const SILENT_MAX_MS = 20_000;
 const ID_BYTES = 8;
 
 /** Where a guest agent listens. */
@@ -49,16 +54,21 @@ export function ask(
   const socket = dgram.createSocket("udp4");
   const { promise, resolve, reject } = Promise.withResolvers<ControlAnswer>();
   let timer: ReturnType<typeof setTimeout> | undefined;
+  let heard = false;
   const send = (pause: number): void => {
     socket.send(bytes, port, hostname, (error) => error && reject(error));
-    timer = setTimeout(send, pause, Math.min(2 * pause, REPEAT_MAX_MS));
+    const most = heard ? REPEAT_MAX_MS : SILENT_MAX_MS;
+    heard = false;
+    timer = setTimeout(() => send(Math.min(2 * pause, most)), Math.min(pause, most));
   };
   const abort = (): void => reject(signal.reason);
   signal.addEventListener("abort", abort, { once: true });
   socket.on("error", reject);
   socket.on("message", (message, from) => {
     const answer = from.address === hostname ? decodeAnswer(new Uint8Array(message)) : undefined;
-    if (answer?.id === id && answer.status !== UNDER_WAY) resolve(answer);
+    if (answer?.id !== id) return;
+    if (answer.status === UNDER_WAY) heard = true;
+    else resolve(answer);
   });
   send(REPEAT_MIN_MS);
   return promise.finally(() => {
