@@ -159,11 +159,13 @@ export class SandboxDriver {
     await this.#request("pause", () => this.#pause());
   }
 
-  /** Memory and disk go to files; the machine ends behind the answer. Idempotent. @throws As {@linkcode pause}, `no_space` */
+  /**
+   * Memory and disk go to files, the machine ends. Idempotent.
+   *
+   * @throws {WrennError} `sandbox_not_running`, `no_space`
+   */
   async hibernate(): Promise<void> {
-    const kept = Promise.withResolvers<void>();
-    const done = this.#request("hibernate", () => this.#hibernate(undefined, kept.resolve));
-    await Promise.race([kept.promise, done]);
+    await this.#request("hibernate", () => this.#hibernate());
   }
 
   /** Lets it run again. Idempotent. Counts as activity. @throws {WrennError} As {@linkcode pause} and `wakeFrom()`. */
@@ -314,13 +316,11 @@ export class SandboxDriver {
     this.#move("paused", reason);
   }
 
-  /** `kept` is called when the files are all that is needed. */
-  async #hibernate(reason = this.#standing.reason, kept = (): void => {}): Promise<void> {
+  async #hibernate(reason: EndReason | undefined = this.#standing.reason): Promise<void> {
     if (this.#standing.state === "running") await this.#pause(reason);
     await this.#life.capture(newSnapshotId(), "generation", false);
     // From here on the files are the sandbox, whatever happens to the machine.
     this.#move("hibernated", reason);
-    kept();
     await faultPoint("hibernate.recorded", this.#life.machine?.vm.pid);
     await this.#life.endMachine();
     await faultPoint("hibernate.ended");
