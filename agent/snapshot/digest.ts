@@ -13,12 +13,23 @@ const PARALLEL = 3;
 const ZEROES = new Uint8Array(PIECE_BYTES);
 let zeroHash: Promise<Uint8Array> | undefined;
 
+/** What becomes of each piece while it is hashed. */
+export type TakePiece = (piece: Uint8Array<ArrayBuffer>) => Promise<void>;
+
 /** Takes bytes in order and gives their digest. */
 export class PieceDigest {
+  readonly #take: TakePiece;
+  /** Each there when its piece is hashed and taken. */
   readonly #hashes: Promise<Uint8Array>[] = [];
+  #taken: Promise<void> = Promise.resolve();
   readonly #pieces = new PieceRing();
   #piece: Uint8Array<ArrayBuffer> = this.#pieces.at(0);
   #filled = 0;
+
+  /** @param take Gets the pieces in order, one at a time. What it throws comes out of a later call. */
+  constructor(take: TakePiece = () => Promise.resolve()) {
+    this.#take = take;
+  }
 
   /** Adds bytes. The caller may use its buffer again when the answer has come. */
   async add(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
@@ -38,8 +49,12 @@ export class PieceDigest {
   }
 
   async #flush(): Promise<void> {
-    this.#hashes.push(hashPiece(this.#piece.subarray(0, this.#filled)));
+    const piece = this.#piece.subarray(0, this.#filled);
     this.#filled = 0;
+    this.#taken = this.#taken.then(() => this.#take(piece));
+    const both = Promise.all([hashPiece(piece), this.#taken]).then(([hash]) => hash);
+    both.catch(() => {});
+    this.#hashes.push(both);
     if (this.#hashes.length >= PARALLEL) await this.#hashes.at(-PARALLEL);
     this.#piece = this.#pieces.at(this.#hashes.length);
   }

@@ -8,9 +8,9 @@
  * ```
  * Little endian throughout.
  */
-import { PAGE_BYTES, type PageRun } from "../core/memory_pages.ts";
+import { countPages, PAGE_BYTES, type PageRun } from "../core/memory_pages.ts";
 import { WrennError } from "@wrenn/common";
-import { PIECE_BYTES, PieceDigest } from "./digest.ts";
+import { PieceDigest } from "./digest.ts";
 
 const MAGIC = "WRNDIFF1";
 const FOOTER_BYTES = 24;
@@ -27,17 +27,11 @@ export interface WrittenDiff {
 export class MemoryDiffWriter implements Disposable {
   readonly #file: Deno.FsFile;
   readonly #path: string;
-  readonly #digest = new PieceDigest();
-  /** Pages that are not written yet. */
-  #piece: Uint8Array<ArrayBuffer> = new Uint8Array(PIECE_BYTES);
-  /** Pages that are being written. */
-  #spare: Uint8Array<ArrayBuffer> = new Uint8Array(PIECE_BYTES);
-  #writing: Promise<void> | undefined;
-  #filled = 0;
+  /** Also gathers scattered pages into pieces that are worth a write. */
+  readonly #pieces = new PieceDigest((piece) => this.#append(piece));
   #syncing: Promise<void> | undefined;
   #failure: unknown;
   readonly #runs: { first: number; count: number }[] = [];
-  #bytes = 0;
 
   private constructor(file: Deno.FsFile, path: string) {
     this.#file = file;
@@ -62,20 +56,12 @@ export class MemoryDiffWriter implements Disposable {
     const count = bytes.length / PAGE_BYTES;
     if (last !== undefined && first === end) last.count += count;
     else this.#runs.push({ first, count });
-    for (let at = 0; at < bytes.length;) {
-      const part = bytes.subarray(at, at + PIECE_BYTES - this.#filled);
-      this.#piece.set(part, this.#filled);
-      this.#filled += part.length;
-      at += part.length;
-      if (this.#filled === PIECE_BYTES) await this.#flush();
-    }
+    await this.#pieces.add(bytes);
   }
 
   /** Writes index and footer. The caller syncs the file. */
   async finish(): Promise<WrittenDiff> {
-    await this.#flush();
-    await this.#writing;
-    const pages = this.#bytes / PAGE_BYTES;
+    const pages = countPages(this.#runs);
     const tail = new Uint8Array(this.#runs.length * RUN_BYTES + FOOTER_BYTES);
     const view = new DataView(tail.buffer);
     this.#runs.forEach(({ first, count }, i) => {
@@ -87,10 +73,11 @@ export class MemoryDiffWriter implements Disposable {
     [this.#runs.length, pages, PAGE_BYTES, 0].forEach((value, i) =>
       view.setUint32(at + 8 + 4 * i, value, true)
     );
-    await this.#append(tail);
+    await this.#pieces.add(tail);
+    const digest = await this.#pieces.finish();
     await this.#syncing;
     if (this.#failure !== undefined) throw this.#failure;
-    return { bytes: this.#bytes, pages, digest: await this.#digest.finish() };
+    return { bytes: pages * PAGE_BYTES + tail.length, pages, digest };
   }
 
   /** Closes the file. */
@@ -98,13 +85,8 @@ export class MemoryDiffWriter implements Disposable {
     this.#file.close();
   }
 
-  /** Waits for the piece before, so that the next one can be filled while this one is written. */
-  async #flush(): Promise<void> {
-    await this.#writing;
-    this.#writing = this.#append(this.#piece.subarray(0, this.#filled));
-    this.#writing.catch(() => {});
-    [this.#piece, this.#spare] = [this.#spare, this.#piece];
-    this.#filled = 0;
+  async #append(piece: Uint8Array<ArrayBuffer>): Promise<void> {
+    for (let at = 0; at < piece.length;) at += await this.#file.write(piece.subarray(at));
     // The disk begins while the rest is still being read; one who waits for the end waits less.
     this.#syncing ??= this.#writeBack();
   }
@@ -118,14 +100,6 @@ export class MemoryDiffWriter implements Disposable {
       this.#failure ??= error;
     }
     this.#syncing = undefined;
-  }
-
-  async #append(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
-    const written = (async () => {
-      for (let at = 0; at < bytes.length;) at += await this.#file.write(bytes.subarray(at));
-    })();
-    await Promise.all([written, this.#digest.add(bytes)]);
-    this.#bytes += bytes.length;
   }
 }
 
