@@ -18,4 +18,5 @@ export * from "./errors.ts";
 export * from "./hash.ts";
 export * from "./ids.ts";
 export * from "./log.ts";
+export * from "./side_by_side.ts";
 export * from "./signals.ts";

@@ -1,4 +1,5 @@
 /** What start-up does to the host: forwarding, the host's table, removal of what dead agents left. */
+import { sideBySide } from "@wrenn/common";
 import type { Logger, RunCommand } from "@wrenn/common";
 import type { SlotRange } from "../core/slot_allocator.ts";
 import {
@@ -10,7 +11,6 @@ import {
 } from "./host_checks.ts";
 import { hostRuleset, hostRulesetRemoval, hostTable } from "./host_ruleset.ts";
 import { waitForOrphans } from "./orphans.ts";
-import { sideBySide } from "./side_by_side.ts";
 import { removeSlots, slotShell } from "./slot_script.ts";
 import type { Slot } from "./slots.ts";
 

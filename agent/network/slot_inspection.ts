@@ -1,4 +1,5 @@
 /** Looking at slots that are there, to take them over. */
+import { sideBySide } from "@wrenn/common";
 import type { RunCommand } from "@wrenn/common";
 import { z } from "zod";
 import {
@@ -9,7 +10,6 @@ import {
 } from "../core/slot_faults.ts";
 import { planSlot } from "../core/slot_plan.ts";
 import { SLOT_SETTINGS } from "../core/slot_settings.ts";
-import { sideBySide } from "./side_by_side.ts";
 import { slotRuleset } from "./slot_ruleset.ts";
 import type { Slot } from "./slots.ts";
 

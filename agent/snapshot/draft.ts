@@ -1,6 +1,6 @@
 /** A snapshot while it is made: a folder that nobody lists, until its manifest is on disk and it gets its name. */
 import { basename, join } from "node:path";
-import type { SnapshotId } from "@wrenn/common";
+import { sideBySide, type SnapshotId } from "@wrenn/common";
 import {
   type DiskFile,
   FORMAT,
@@ -30,6 +30,9 @@ export interface SnapshotContent extends SnapshotFacts {
 /** Larger layers are digested by their beginning: their content is the guest's file systems' to check. */
 const WHOLE_BYTES = 64 << 20;
 const HEAD_BYTES = 1 << 20;
+
+/** Files that are synced at once. */
+const SYNCS = 16;
 
 /** Bytes of a disk file that its digest covers. */
 export function digestedBytes(digested: DiskFile["digested"]): number {
@@ -96,7 +99,7 @@ export class SnapshotDraft implements AsyncDisposable {
     const names = await Array.fromAsync(Deno.readDir(this.dir), ({ name }) => name);
     // The image was synced when it was built.
     const ours = names.filter((name) => !name.startsWith("base-"));
-    await allSettled(ours.map((name) => makeDurable(join(this.dir, name))));
+    await sideBySide(ours, SYNCS, (name) => makeDurable(join(this.dir, name)));
     hook("synced");
     const path = join(this.dir, "manifest.json");
     await Deno.writeTextFile(path, JSON.stringify(manifest, undefined, 1) + "\n", { mode: 0o600 });
@@ -164,13 +167,6 @@ export class SnapshotDraft implements AsyncDisposable {
       if (info.nlink === 1 || name === diskNames.at(-1)) blocks += info.blocks ?? 0;
     }
     return blocks * 512;
-  }
-}
-
-/** Waits for all, so that nothing goes on behind a failure; then throws the first. */
-async function allSettled(work: readonly Promise<void>[]): Promise<void> {
-  for (const done of await Promise.allSettled(work)) {
-    if (done.status === "rejected") throw done.reason;
   }
 }
 
