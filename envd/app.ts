@@ -5,7 +5,8 @@ import { WrennError } from "@wrenn/common/errors";
 import { Filesystem } from "@wrenn/proto/filesystem";
 import { Process } from "@wrenn/proto/process";
 import { authorize, TOKEN_HEADER } from "./init/auth.ts";
-import { control, CONTROL_PATHS, type ControlParts } from "./control/control.ts";
+import { control, CONTROL_PATHS } from "./control/control.ts";
+import type { DatagramParts } from "./control/datagrams.ts";
 import type { StoredAnswers } from "./control/stored_answers.ts";
 import type { Users } from "./linux/users.ts";
 import { getFile, postCompose, postFiles } from "./routes/files.ts";
@@ -25,13 +26,11 @@ const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
 const TIMEOUT_HEADER = "connect-timeout-ms";
 
 /** What envd is made of. */
-export interface AppOptions extends ControlParts {
+export interface AppOptions extends DatagramParts {
   /** Users of the machine. */
   users: Users;
   /** Watches of directories. */
   watchers: Watchers;
-  /** What was too large for a datagram. */
-  answers: StoredAnswers;
 }
 
 const ANSWERS = "/answers/";
@@ -46,27 +45,12 @@ export function createApp(options: AppOptions): (request: Request) => Promise<Re
   });
 
   const route = async (request: Request, url: URL): Promise<Response> => {
+    if (request.method === "POST" && CONTROL_PATHS.has(url.pathname)) {
+      return await answerControl(request, url, options);
+    }
     switch (`${request.method} ${url.pathname}`) {
       case "GET /health":
         return new Response(null, { status: 204, headers: { "Cache-Control": "no-store" } });
-      case "POST /init":
-      case "POST /clock":
-      case "POST /exec":
-      case "POST /quiesce":
-      case "POST /seal": {
-        const answer = await control(options, {
-          path: url.pathname,
-          text: await readText(request, MAX_CONTROL_BODY),
-          token: request.headers.get(TOKEN_HEADER),
-          wanted: () => !request.signal.aborted,
-        });
-        if (answer instanceof Uint8Array) return binary(answer);
-        if (answer !== undefined) return Response.json(answer);
-        return new Response(null, {
-          status: 204,
-          headers: { "Cache-Control": "no-store", "X-Envd-Version": ENVD_VERSION },
-        });
-      }
       case "GET /metrics":
         return Response.json(await metrics.read(Date.now()));
       case "GET /envs":
@@ -91,11 +75,31 @@ export function createApp(options: AppOptions): (request: Request) => Promise<Re
       if (request.method === "OPTIONS") return withCors(preflight(request));
       await authorize(request, url, state, Date.now() / 1000);
       const response = await route(request, url);
-      return AGENT_PATHS.has(url.pathname) ? response : withCors(response);
+      // The host agent alone asks these: no browser does.
+      return CONTROL_PATHS.has(url.pathname) ? response : withCors(response);
     } catch (error) {
       return withCors(errorResponse(error));
     }
   };
+}
+
+async function answerControl(
+  request: Request,
+  { pathname }: URL,
+  options: AppOptions,
+): Promise<Response> {
+  const answer = await control(options, {
+    path: pathname,
+    text: await readText(request, MAX_CONTROL_BODY),
+    token: request.headers.get(TOKEN_HEADER),
+    wanted: () => !request.signal.aborted,
+  });
+  if (answer instanceof Uint8Array) return binary(answer);
+  if (answer !== undefined) return Response.json(answer);
+  return new Response(null, {
+    status: 204,
+    headers: { "Cache-Control": "no-store", "X-Envd-Version": ENVD_VERSION },
+  });
 }
 
 function answerAt(
@@ -126,13 +130,11 @@ function withoutEndlessTimeout(request: Request): Request {
   return new Request(request, { headers });
 }
 
-/** What the host agent alone asks: no browser does. */
-const AGENT_PATHS: ReadonlySet<string> = CONTROL_PATHS;
 const PATHS: ReadonlySet<string> = new Set([
   "/health",
   "/metrics",
   "/envs",
-  ...AGENT_PATHS,
+  ...CONTROL_PATHS,
   "/files",
   "/files/compose",
 ]);

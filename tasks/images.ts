@@ -49,6 +49,7 @@ function parse(args: string[]): { words: string[]; options: BuildOptions } {
 }
 
 async function build(name: string, options: BuildOptions): Promise<void> {
+  await ensureHostTools();
   const started = performance.now();
   const names = name === "all" ? await templateNames() : [name];
   const { kernel, images } = await ensureImages({ ...options, names });
@@ -60,6 +61,7 @@ async function build(name: string, options: BuildOptions): Promise<void> {
 }
 
 async function update(name: string, options: BuildOptions): Promise<void> {
+  await ensureHostTools();
   const started = performance.now();
   const { manifest, changed } = await updateImage(name, options);
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
@@ -98,13 +100,9 @@ function outcome(changed: boolean): string {
 try {
   const { words: [command, name, ...rest], options } = parse(Deno.args);
   if (rest.length > 0) fail(USAGE);
-  if (command === "build" && name !== undefined) {
-    await ensureHostTools();
-    await build(name, options);
-  } else if (command === "update" && name !== undefined) {
-    await ensureHostTools();
-    await update(name, options);
-  } else if (command === "list" && name === undefined) await list(options.dataDir);
+  if (command === "build" && name !== undefined) await build(name, options);
+  else if (command === "update" && name !== undefined) await update(name, options);
+  else if (command === "list" && name === undefined) await list(options.dataDir);
   else fail(USAGE);
 } catch (error) {
   fail(error instanceof Error ? error.message : String(error));

@@ -3,7 +3,7 @@
  * `envd/routes/exec.ts` describes).
  */
 import { z } from "zod";
-import { canceled, fromGuestFetch, unavailable } from "./errors.ts";
+import { canceled, unavailable } from "./errors.ts";
 import type { Guest } from "./guest.ts";
 import type { ProcessExit } from "./guest_process.ts";
 import type { GuestCommand } from "./processes.ts";
@@ -64,7 +64,7 @@ export async function exec(
       const lost = { stdout: nothing, stderr: nothing, truncated: true };
       return { exitCode: KILLED, timedOut: true, durationMs, ...lost };
     }
-    throw guest.closedBy ?? fromGuestFetch(error, signal);
+    throw error;
   }
 }
 
