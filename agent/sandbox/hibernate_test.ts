@@ -112,6 +112,22 @@ Deno.test("fork() copies memory, leaves the source as it was, and answers with a
   await manager.stop();
 });
 
+Deno.test("the same fork twice at once makes its copies once", async () => {
+  await using host = new FakeHost();
+  const manager = host.manager();
+  await manager.create(order());
+  const kids = [2, 3].map((n) => ({ id: `sb-0000000${n}` as SandboxId, executionId: "k" }));
+  const [one, other] = await Promise.all([manager.fork(ID, kids), manager.fork(ID, kids)]);
+  assertEquals(one.map((kid) => kid === manager.get(kid.info.id)), [true, true]);
+  assertEquals(other.map((kid, i) => kid === one[i]), [true, true]);
+  // Who asks with other executions gets none, and takes none away.
+  const others = kids.map(({ id }) => ({ id, executionId: "another" }));
+  assertEquals(await codeOf(manager.fork(ID, others)), "conflict");
+  assertEquals(host.machines.size, 3);
+  await manager.stop();
+  assertEquals(host.left(), []);
+});
+
 Deno.test("a fork of which one copy fails leaves none", async () => {
   await using host = new FakeHost();
   const manager = host.manager({ places: 1 });

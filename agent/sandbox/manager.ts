@@ -11,7 +11,7 @@ import type { HostFigures } from "./host_figures.ts";
 import type { HostParts, Machine } from "./machine.ts";
 import { Publisher } from "./publisher.ts";
 import type { SandboxRecord, SandboxRecords } from "./records.ts";
-import { fromSnapshot, fromTemplate } from "./start.ts";
+import { fromSnapshot, fromTemplate, type Starter } from "./start.ts";
 import type { EndReason, Generation, Restored, SandboxInfo, SandboxOrder } from "./types.ts";
 import { type HostUsage, readUsage } from "./usage.ts";
 import { requireUsable } from "./wake.ts";
@@ -92,24 +92,18 @@ export class SandboxManager {
     const { spec } = source.info;
     const orders = children.map((child) => ({ ...child, spec }));
     const there = orders.map((order) => this.#known(order));
-    if (there.some((box) => box === undefined)) {
-      this.#requireCapacity(spec.memoryMb * there.filter((box) => box === undefined).length);
-      const snapshot = await source.capture(newSnapshotId(), "fork");
-      try {
-        await faultPoint("fork.captured");
-        const starter = fromSnapshot(this.#options.parts, snapshot);
-        const boxes = orders.map((order, i) => there[i] ?? this.#add(order, starter));
-        await Promise.any(boxes.map((box) => box.ready)).catch(() => {});
-        await faultPoint("fork.child");
-        await this.#allReady(boxes);
-        return boxes;
-      } finally {
-        await this.#options.parts.snapshots.remove(snapshot.id);
-      }
+    if (there.every((box) => box !== undefined)) return await this.#allReady(there);
+    this.#requireCapacity(spec.memoryMb * there.filter((box) => box === undefined).length);
+    const snapshot = await source.capture(newSnapshotId(), "fork");
+    try {
+      await faultPoint("fork.captured");
+      const boxes = await this.#addAll(orders, fromSnapshot(this.#options.parts, snapshot));
+      await Promise.any(boxes.map((box) => box.ready)).catch(() => {});
+      await faultPoint("fork.child");
+      return await this.#allReady(boxes);
+    } finally {
+      await this.#options.parts.snapshots.remove(snapshot.id);
     }
-    const boxes = there.flatMap((box) => box ?? []);
-    await this.#allReady(boxes);
-    return boxes;
   }
 
   /** Ends a sandbox. An unknown one has ended already. @throws {WrennError} `conflict` */
@@ -237,10 +231,19 @@ export class SandboxManager {
     return this.#known(order) ?? this.#add({ ...order, spec }, fromSnapshot(parts, snapshot));
   }
 
-  #add(
-    order: SandboxOrder,
-    starter: (DriverOptions["origin"] & { kind: "start" })["starter"],
-  ): SandboxDriver {
+  /** Adds those that somebody who asked for the same has not added meanwhile. */
+  async #addAll(orders: readonly SandboxOrder[], starter: Starter): Promise<SandboxDriver[]> {
+    const boxes: SandboxDriver[] = [];
+    try {
+      for (const order of orders) boxes.push(this.#known(order) ?? this.#add(order, starter));
+      return boxes;
+    } catch (error) {
+      await this.#giveUp(boxes);
+      throw error;
+    }
+  }
+
+  #add(order: SandboxOrder, starter: Starter): SandboxDriver {
     if (this.#stopping) throw new WrennError("unavailable", "Host agent stops");
     this.#requireCapacity(order.spec.memoryMb);
     return this.#start(order, { kind: "start", starter });
@@ -271,12 +274,16 @@ export class SandboxManager {
   }
 
   /** Waits for all; when one fails, ends the others and throws why. */
-  async #allReady(boxes: readonly SandboxDriver[]): Promise<void> {
+  async #allReady(boxes: SandboxDriver[]): Promise<SandboxDriver[]> {
     const settled = await Promise.allSettled(boxes.map((box) => box.ready));
     const failed = settled.find((result) => result.status === "rejected");
-    if (failed === undefined) return;
-    await Promise.all(boxes.map((box) => box.destroy("", FORK_FAILED)));
+    if (failed === undefined) return boxes;
+    await this.#giveUp(boxes);
     throw failed.reason;
+  }
+
+  async #giveUp(boxes: readonly SandboxDriver[]): Promise<void> {
+    await Promise.all(boxes.map((box) => box.destroy("", FORK_FAILED)));
   }
 
   /** Warm machines go first, then the memory of what is paused. */
