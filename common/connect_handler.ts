@@ -5,6 +5,7 @@ import {
   createConnectRouter,
 } from "@connectrpc/connect";
 import type { UniversalHandler, UniversalServerResponse } from "@connectrpc/connect/protocol";
+import { type LinkedSignal, linkSignals } from "./abort.ts";
 
 /** Answers a request that belongs to a service, or returns undefined. */
 export type RpcHandler = (request: Request) => Promise<Response> | undefined;
@@ -29,11 +30,14 @@ export function connectHandler(
 
 /**
  * Connect's own fetch adapter leaves a request half read when a handler ends early, and its sender blocks for
- * ever. Here what is left of the request ends with the response.
+ * ever. Here what is left of the request ends with the response. And a client that leaves early may be told by the
+ * response's body alone: Deno (2.9.6) then does not always abort the request's signal, so here the body does.
  */
 async function answer(handler: UniversalHandler, request: Request): Promise<Response> {
   const reader = request.body?.getReader();
+  const call = linkSignals(request.signal);
   const dropRest = (): void => {
+    call[Symbol.dispose]();
     // A request that broke is at its end all the same.
     reader?.cancel().catch(() => {});
   };
@@ -45,9 +49,9 @@ async function answer(handler: UniversalHandler, request: Request): Promise<Resp
       url: request.url,
       header: request.headers,
       body: chunks(reader),
-      signal: request.signal,
+      signal: call.signal,
     });
-    return new Response(bodyOf(response, dropRest), {
+    return new Response(bodyOf(response, call, dropRest), {
       status: response.status ?? 200,
       headers: response.header ?? {},
     });
@@ -66,6 +70,7 @@ async function* chunks(
 
 function bodyOf(
   { body }: UniversalServerResponse,
+  call: LinkedSignal,
   ended: () => void,
 ): ReadableStream<Uint8Array<ArrayBuffer>> | null {
   if (body === undefined) {
@@ -86,6 +91,7 @@ function bodyOf(
       }
     },
     async cancel(reason) {
+      call.abort(reason);
       ended();
       // A generator that does not catch what is thrown into it throws it back.
       await iterator.throw?.(reason).catch(() => {});

@@ -51,3 +51,30 @@ Deno.test.each([[false], [true]])(
     await server.shutdown();
   },
 );
+
+Deno.test("who leaves a response aborts its call, whether or not the request says so", async () => {
+  const waiting = Promise.withResolvers<void>();
+  const aborted = Promise.withResolvers<void>();
+  const streaming = connectHandler((router) =>
+    router.service(Process, {
+      async *start(_request, { signal }) {
+        signal.addEventListener("abort", () => aborted.resolve());
+        yield { event: { event: { case: "start", value: { pid: 7 } } } };
+        waiting.resolve();
+        await aborted.promise;
+      },
+    })
+  );
+  const response = await streaming(
+    new Request("http://localhost/process.Process/Start", {
+      method: "POST",
+      headers: { "content-type": "application/connect+json", "connect-protocol-version": "1" },
+      body: new Uint8Array([0, 0, 0, 0, 2, ...new TextEncoder().encode("{}")]),
+    }),
+  );
+  const reader = response?.body?.getReader();
+  await reader?.read();
+  await waiting.promise;
+  await reader?.cancel();
+  await aborted.promise;
+});

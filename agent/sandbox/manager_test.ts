@@ -76,7 +76,7 @@ Deno.test("create() undoes everything, whatever step fails, and tells why", asyn
     dies: "guest_unavailable",
   };
   await using host = new FakeHost();
-  const manager = host.manager();
+  const manager = host.manager({ guestTimeoutMs: 500 });
   await manager.create(order(98));
   await manager.destroy(idOf(98), "");
   for (const [n, step] of FAULT_STEPS.entries()) {
@@ -130,8 +130,15 @@ Deno.test("create() is one start for all who ask for the same execution", async 
 
 Deno.test("create() starts no more machines at once than there are places", async () => {
   await using host = new FakeHost();
-  host.beforeBoot = () => delay(2);
   const manager = host.manager({ places: 2 });
+  await manager.create(order(99));
+  const two = Promise.withResolvers<void>();
+  let started = 0;
+  host.beforeBoot = async () => {
+    if (++started === 2) two.resolve();
+    await two.promise;
+    await delay(2);
+  };
   await Promise.all(Array.from({ length: 8 }, (_, n) => manager.create(order(n))));
   assertEquals(host.mostBooting, 2);
   await manager.stop();

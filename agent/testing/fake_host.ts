@@ -94,7 +94,7 @@ export class FakeHost implements AsyncDisposable {
         initrd: "/initrd",
         runDir: this.runDir,
         dns: ["1.1.1.1"],
-        guestTimeoutMs: options.guestTimeoutMs ?? 300,
+        guestTimeoutMs: options.guestTimeoutMs ?? 5000,
         createdBy: "a test",
       },
     };
