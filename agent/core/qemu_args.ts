@@ -254,8 +254,9 @@ function deviceArgs(facts: HostFacts, spec: MachineSpec): string[] {
     ["-chardev", qmpArgument(spec.runDir)],
     ["-mon", "chardev=qmp,mode=control"],
     ["-blockdev", JSON.stringify(layerNode(DISK_NODE, disk, disk.path))],
-    // Errors go to the guest: a full host must not stop its vCPUs.
-    ["-device", `virtio-blk-device,drive=${DISK_NODE},werror=report,rerror=report`],
+    // A write for which the host has no room stops the vCPUs until there is some: as an error in the guest it would
+    // make its file system read-only and lose what was not synced. Other errors go to the guest.
+    ["-device", `virtio-blk-device,drive=${DISK_NODE},werror=enospc,rerror=report`],
     ["-netdev", `tap,id=net,ifname=${slot.tap},script=no,downscript=no`],
     ["-device", `virtio-net-device,netdev=net,mac=${slot.guestMac}`],
     ["-device", "virtio-rng-device"],

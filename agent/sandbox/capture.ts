@@ -4,7 +4,12 @@ import { logger, randomHex, runCommand, type SnapshotId } from "@wrenn/common";
 import { MAX_CHAIN } from "../core/snapshot_chain.ts";
 import { writeChangedPages } from "../snapshot/changed_pages.ts";
 import type { MemoryFile, SnapshotManifest } from "../snapshot/manifest.ts";
-import type { Snapshot, SnapshotDraft, SnapshotStore } from "../snapshot/mod.ts";
+import {
+  type Snapshot,
+  type SnapshotDraft,
+  type SnapshotStore,
+  spaceError,
+} from "../snapshot/mod.ts";
 import type { BlockDevice } from "../rootfs/store.ts";
 import { faultPoint } from "./fault_point.ts";
 import { type HostParts, type Machine, uidOf } from "./machine.ts";
@@ -33,6 +38,19 @@ export async function capture(
   machine: Machine,
   order: CaptureOrder,
   store: SnapshotStore = parts.snapshots,
+): Promise<Snapshot> {
+  try {
+    return await captureInto(store, parts, machine, order);
+  } catch (error) {
+    throw spaceError(error);
+  }
+}
+
+async function captureInto(
+  store: SnapshotStore,
+  parts: HostParts,
+  machine: Machine,
+  order: CaptureOrder,
 ): Promise<Snapshot> {
   const { vm, shape, tokenId, origin } = machine;
   const { rootfs, vmm, settings, clock } = parts;

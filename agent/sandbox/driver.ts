@@ -76,15 +76,20 @@ export class SandboxDriver {
     this.#log = logger("agent", "sandbox").with({ id: order.id });
     this.#activity = new Activity(parts.clock);
     const found = origin.kind === "found" ? origin : undefined;
-    this.#standing = new Standing(parts.clock, found?.record);
-    this.#life = new SandboxLife({
+    const life = this.#life = new SandboxLife({
       ...options,
       signal: this.#giveUp.signal,
       createdAt: found?.record.createdAt ?? this.#activity.lastAt,
       onExit: (machine) => void this.#queue.add("exited", () => this.#exited(machine)),
       ...(found ? { record: found.record } : {}),
     });
-    if (found?.machine) this.#life.adopt(found.machine);
+    this.#standing = new Standing({
+      clock: parts.clock,
+      record: found?.record,
+      save: (state, reason) => life.save(state, reason),
+      changed: () => this.#publish(),
+    });
+    if (found?.machine) life.adopt(found.machine);
     const ready = Promise.withResolvers<void>();
     this.ready = ready.promise;
     // Who creates awaits it; a start that nobody awaits may fail all the same.
@@ -170,12 +175,9 @@ export class SandboxDriver {
 
   /** Lets it run again. Idempotent. Counts as activity. @throws {WrennError} As {@linkcode pause} and `wakeFrom()`. */
   async resume(): Promise<Restored> {
-    let restored: Restored = { from: "running", generation: this.info.generation, reason: "" };
-    await this.#request("resume", async () => {
-      restored = await this.#resume();
-    });
+    const restored = await this.#request("resume", () => this.#resume());
     this.#activity.touch();
-    return restored;
+    return restored ?? { from: "running", generation: this.info.generation, reason: "" };
   }
 
   /**
@@ -184,9 +186,10 @@ export class SandboxDriver {
    * @throws {WrennError} `sandbox_paused` when it is hibernated, `sandbox_not_running`, `no_space`
    */
   async capture(id: SnapshotId, kind: "named" | "fork"): Promise<Snapshot> {
-    let snapshot: Snapshot | undefined;
-    await this.#request("capture", async () => {
-      snapshot = await this.#life.capture(id, kind, this.#standing.state === "running");
+    const snapshot = await this.#request("capture", async () => {
+      const made = await this.#life.capture(id, kind, this.#standing.state === "running");
+      this.#standing.save();
+      return made;
     });
     if (!snapshot) throw new Error("A capture gave no snapshot");
     return snapshot;
@@ -194,12 +197,12 @@ export class SandboxDriver {
 
   /** Goes back to a generation and runs from there. @throws {WrennError} `snapshot_not_found` and as {@linkcode resume} */
   async rollback(generation: number): Promise<Restored> {
-    let restored: Restored | undefined;
-    await this.#request("rollback", async () => {
-      restored = await this.#life.rollback(generation);
+    const restored = await this.#request("rollback", async () => {
+      const back = await this.#life.rollback(generation);
       this.#activity.touch();
-      if (this.#standing.state === "running") this.#save();
-      else this.#move("resumed");
+      if (this.#standing.state === "running") this.#standing.save();
+      else this.#standing.moveAnyway("resumed");
+      return back;
     });
     if (!restored) throw new Error("A rollback gave no answer");
     return restored;
@@ -236,6 +239,7 @@ export class SandboxDriver {
 
   /** Lets the loop look at the deadlines when one seems to have passed. Cheap otherwise. */
   expireWhenIdle(nowMs: number): void {
+    this.#standing.saveAgain();
     if (this.#idleAction(nowMs) !== "none" && !this.#queue.has("expire")) {
       void this.#queue.add("expire", () => this.#expire());
     }
@@ -244,7 +248,7 @@ export class SandboxDriver {
   /** A snapshot of it was deleted: it is no generation any more. */
   forget(snapshotId: SnapshotId): void {
     this.#life.forget(snapshotId);
-    this.#save();
+    this.#standing.save();
   }
 
   /** What the machine uses; undefined when there is none. */
@@ -252,15 +256,17 @@ export class SandboxDriver {
     return await this.#life.machine?.vm.stats();
   }
 
-  /** Performs a request in its turn, if it still has to be. */
-  async #request(
+  /** Performs a request in its turn, if it still has to be; undefined when it is done already. */
+  async #request<T>(
     kind: "pause" | "hibernate" | "resume" | "capture" | "rollback",
-    run: () => Promise<void>,
-  ): Promise<void> {
-    if (!this.#permits({ kind })) return;
+    run: () => Promise<T>,
+  ): Promise<T | undefined> {
+    if (!this.#permits({ kind })) return undefined;
+    let result: T | undefined;
     await this.#queue.add(kind, async () => {
-      if (this.#permits({ kind })) await run();
+      if (this.#permits({ kind })) result = await run();
     });
+    return result;
   }
 
   /** True: perform it. False: it is done already. */
@@ -295,32 +301,30 @@ export class SandboxDriver {
       const { way, report } = await this.#life.start(origin.starter);
       this.#report = report;
       this.#activity.touch();
-      this.#move("started");
+      this.#standing.move("started");
       const ms = Math.round(parts.clock.monotonic() - began);
       this.#log.info("Sandbox started", { way, ms, ...this.#life.timing });
       ready.resolve();
     } catch (error) {
       const failure = WrennError.from(error);
       this.#failure = failure;
-      if (this.#stopping) this.#move("destroyed", this.#stopping);
-      else {
-        this.#log.error("Sandbox did not start", { error: failure });
-        this.#move("failed", { code: failure.code, message: failure.message });
-      }
+      if (!this.#stopping) this.#log.error("Sandbox did not start", { error: failure });
+      const { code, message } = failure;
+      await this.#end(this.#stopping ? "destroyed" : "failed", this.#stopping ?? { code, message });
       ready.reject(failure);
     }
   }
 
   async #pause(reason?: EndReason): Promise<void> {
     await this.#life.pause();
-    this.#move("paused", reason);
+    await this.#standing.moveOr("paused", reason, () => this.#life.resume());
   }
 
   async #hibernate(reason: EndReason | undefined = this.#standing.reason): Promise<void> {
     if (this.#standing.state === "running") await this.#pause(reason);
     await this.#life.capture(newSnapshotId(), "generation", false);
     // From here on the files are the sandbox, whatever happens to the machine.
-    this.#move("hibernated", reason);
+    await this.#standing.moveOr("hibernated", reason, () => this.#life.dropCapture());
     await faultPoint("hibernate.recorded", this.#life.machine?.vm.pid);
     await this.#life.endMachine();
     await faultPoint("hibernate.ended");
@@ -330,12 +334,12 @@ export class SandboxDriver {
   async #resume(): Promise<Restored> {
     if (this.#standing.state === "paused") {
       await this.#life.resume();
-      this.#move("resumed");
+      this.#standing.moveAnyway("resumed");
       return { from: "paused", generation: this.info.generation, reason: "" };
     }
     const restored = await this.#life.wake();
     this.#activity.touch();
-    this.#move("resumed");
+    await this.#standing.moveOr("resumed", undefined, () => this.#life.sleepAgain());
     await faultPoint("wake.recorded", this.#life.machine?.vm.pid);
     return restored;
   }
@@ -367,9 +371,9 @@ export class SandboxDriver {
     if (this.#standing.state === "running" && !this.#life.standsStill) {
       return await this.#end("failed", reason);
     }
-    if (this.#standing.state === "running") this.#move("paused", reason);
+    if (this.#standing.state === "running") this.#standing.moveAnyway("paused", reason);
     await this.#life.keepDisk();
-    this.#move("hibernated", reason);
+    this.#standing.moveAnyway("hibernated", reason);
   }
 
   async #end(event: SandboxEvent, reason: EndReason): Promise<void> {
@@ -379,17 +383,7 @@ export class SandboxDriver {
     } catch (error) {
       this.#log.error("Sandbox left something behind", { error });
     }
-    this.#move(event, reason);
-  }
-
-  #move(event: SandboxEvent, reason?: EndReason): void {
-    this.#standing.move(event, reason);
-    this.#save();
-    this.#publish();
-  }
-
-  #save(): void {
-    this.#life.save(this.#standing.state, this.#standing.reason);
+    this.#standing.moveAnyway(event, reason);
   }
 
   #publish(): void {

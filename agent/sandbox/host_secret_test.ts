@@ -15,7 +15,7 @@ Deno.test("tokens and machine ids differ by host and by id, and are always the s
 
 Deno.test("seal() hides a text that only the same host and purpose open", () => {
   const sealed = one.seal("A=päss", "sb-1");
-  assert(!sealed.includes("A="));
+  assert(!atob(sealed).includes("A=p"));
   assertEquals(one.open(sealed, "sb-1"), "A=päss");
   assert(sealed !== one.seal("A=päss", "sb-1"));
   assertThrows(() => two.open(sealed, "sb-1"));

@@ -242,6 +242,19 @@ export class SandboxLife {
     await machine?.stop.run();
   }
 
+  /** A capture that was to replace the machine is not wanted: the machine stays. */
+  async dropCapture(): Promise<void> {
+    this.#wakesFrom = undefined;
+    const dropped = this.#generations.pop();
+    if (dropped) await this.#options.parts.snapshots.remove(dropped.snapshotId);
+  }
+
+  /** Ends a machine that was just woken: the sandbox is the files that it came from. */
+  async sleepAgain(): Promise<void> {
+    if (this.#wakesFrom === undefined) await this.keepDisk();
+    else await this.endMachine();
+  }
+
   /** The machine is gone without a capture: its disk is what is left. */
   async keepDisk(): Promise<void> {
     this.#wakesFrom = undefined;
@@ -275,13 +288,7 @@ export class SandboxLife {
       const made = await parts.snapshots.collapse(snapshot, newSnapshotId());
       await swap(async () => {
         const current = this.#wakesFrom === from && this.#machine === undefined;
-        if (current) {
-          this.#wakesFrom = made.id;
-          this.#generations = this.#generations.map((g) =>
-            g.snapshotId === from ? { ...g, snapshotId: made.id } : g
-          );
-          this.save("hibernated", undefined);
-        }
+        if (current) this.#replace(from, made.id);
         await parts.snapshots.remove(current ? from : made.id);
       });
     } catch (error) {
@@ -315,6 +322,20 @@ export class SandboxLife {
       wakesFrom: this.#wakesFrom,
       reason,
     }, { durable: state === "hibernated" });
+  }
+
+  /** Takes one snapshot for another that holds the same. */
+  #replace(from: SnapshotId, to: SnapshotId): void {
+    const before = this.#generations;
+    this.#wakesFrom = to;
+    this.#generations = before.map((g) => g.snapshotId === from ? { ...g, snapshotId: to } : g);
+    try {
+      this.save("hibernated", undefined);
+    } catch (error) {
+      this.#wakesFrom = from;
+      this.#generations = before;
+      throw error;
+    }
   }
 
   #begin(machine: Machine): void {

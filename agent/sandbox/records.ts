@@ -5,7 +5,7 @@
 import { join } from "node:path";
 import { isSandboxId, logger, type SandboxId, type SnapshotId } from "@wrenn/common";
 import { z } from "zod";
-import type { MemoryFile } from "../snapshot/manifest.ts";
+import { type MemoryFile, spaceError } from "../snapshot/mod.ts";
 import type { HostSecret } from "./host_secret.ts";
 import type { EndReason, Generation, SandboxSpec } from "./types.ts";
 
@@ -103,8 +103,18 @@ export class SandboxRecords {
   /**
    * Writes a record, whole or not at all. `durable` waits until it survives a crash of the host, too. Synchronous,
    * since a file in the page cache takes a tenth of a millisecond and a claim waits for it.
+   *
+   * @throws {WrennError} `no_space`; the record is as it was then.
    */
   write(record: SandboxRecord, options: { durable?: boolean } = {}): void {
+    try {
+      this.#write(record, options.durable ?? false);
+    } catch (error) {
+      throw spaceError(error);
+    }
+  }
+
+  #write(record: SandboxRecord, durable: boolean): void {
     const { spec, ...rest } = record;
     const env = this.#secret.seal(JSON.stringify(spec.env), record.id);
     const content = JSON.stringify({ format: FORMAT, ...rest, spec: { ...spec, env } });
@@ -118,10 +128,10 @@ export class SandboxRecords {
       });
       const bytes = new TextEncoder().encode(content);
       for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
-      if (options.durable) file.syncSync();
+      if (durable) file.syncSync();
     }
     Deno.renameSync(`${path}.new`, path);
-    if (options.durable) {
+    if (durable) {
       using folder = Deno.openSync(this.#folder);
       folder.syncSync();
     }

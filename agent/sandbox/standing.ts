@@ -1,22 +1,37 @@
-/** Where a sandbox stands: its state, why it is in it, and since when. */
-import type { Clock } from "@wrenn/common";
+/** Where a sandbox stands: its state, why it is in it, and since when. What is written down agrees with it. */
+import { type Clock, logger } from "@wrenn/common";
 import { type IdleAction, idleAction } from "../core/idle.ts";
 import { isFinal, next, type SandboxEvent, type SandboxState } from "../core/sandbox_state.ts";
 import type { Activity } from "./activity.ts";
 import type { SandboxRecord } from "./records.ts";
 import type { EndReason, SandboxOrder } from "./types.ts";
 
+/** What a standing needs. */
+export interface StandingOptions {
+  readonly clock: Clock;
+  /** What a dead agent left; without it the sandbox starts. */
+  readonly record?: SandboxRecord | undefined;
+  /** Writes down how it stands, whole or not at all. */
+  readonly save: (state: SandboxState, reason: EndReason | undefined) => void;
+  /** Tells of a change. */
+  readonly changed: () => void;
+}
+
+const log = logger("agent", "sandbox");
+
 /** The state of one sandbox. Only its driver changes it. */
 export class Standing {
-  readonly #clock: Clock;
+  readonly #options: StandingOptions;
   #state: SandboxState;
   #reason: EndReason | undefined;
   #pausedMs: number | undefined;
   #endedMs: number | undefined;
+  #unsaved = false;
 
-  /** @param clock Tells since when. @param record What a dead agent left; without it the sandbox starts. */
-  constructor(clock: Clock, record?: SandboxRecord) {
-    this.#clock = clock;
+  /** @param options Its clock, its beginning, and who hears of changes. */
+  constructor(options: StandingOptions) {
+    this.#options = options;
+    const { clock, record } = options;
     this.#state = record?.state ?? "starting";
     this.#reason = record?.reason;
     if (this.#state === "paused") this.#pausedMs = clock.monotonic();
@@ -42,14 +57,55 @@ export class Standing {
     return this.#endedMs;
   }
 
-  /** Changes the state as the table says. @throws {Error} For an event that cannot happen now. */
+  /**
+   * Changes the state as the table says, once that is written down.
+   *
+   * @throws {WrennError} `no_space`; nothing has changed then. @throws {Error} For an event that cannot happen now.
+   */
   move(event: SandboxEvent, reason?: EndReason): void {
-    const state = next(this.#state, event);
-    if (state === undefined) throw new Error(`Event '${event}' cannot happen in '${this.#state}'`);
-    this.#state = state;
-    this.#reason = reason;
-    if (state === "paused") this.#pausedMs = this.#clock.monotonic();
-    if (isFinal(state)) this.#endedMs = this.#clock.monotonic();
+    const state = this.#after(event);
+    this.#options.save(state, reason);
+    this.#unsaved = false;
+    this.#change(state, reason);
+  }
+
+  /** As {@linkcode move}; takes back what was done for it when that cannot be written down. */
+  async moveOr(
+    event: SandboxEvent,
+    reason: EndReason | undefined,
+    undo: () => Promise<void>,
+  ): Promise<void> {
+    try {
+      this.move(event, reason);
+    } catch (error) {
+      await undo();
+      throw error;
+    }
+  }
+
+  /**
+   * Changes the state for what has happened and cannot be taken back. Where there is no room to write it down, that is
+   * made up for by {@linkcode saveAgain}.
+   */
+  moveAnyway(event: SandboxEvent, reason?: EndReason): void {
+    this.#change(this.#after(event), reason);
+    this.save();
+  }
+
+  /** Writes down what has changed beside the state; later, where there is no room now. */
+  save(): void {
+    try {
+      this.#options.save(this.#state, this.#reason);
+      this.#unsaved = false;
+    } catch (error) {
+      this.#unsaved = true;
+      log.warn("Cannot write down how a sandbox stands", { error });
+    }
+  }
+
+  /** Writes down what could not be written before. Cheap when there is nothing. */
+  saveAgain(): void {
+    if (this.#unsaved) this.save();
   }
 
   /** What its idleness asks for. `pausedSec`: how long a paused sandbox keeps its memory. */
@@ -68,5 +124,19 @@ export class Standing {
       pausedSec,
       pausedMs: this.#pausedMs,
     }, nowMs);
+  }
+
+  #after(event: SandboxEvent): SandboxState {
+    const state = next(this.#state, event);
+    if (state === undefined) throw new Error(`Event '${event}' cannot happen in '${this.#state}'`);
+    return state;
+  }
+
+  #change(state: SandboxState, reason: EndReason | undefined): void {
+    this.#state = state;
+    this.#reason = reason;
+    if (state === "paused") this.#pausedMs = this.#options.clock.monotonic();
+    if (isFinal(state)) this.#endedMs = this.#options.clock.monotonic();
+    this.#options.changed();
   }
 }

@@ -2,3 +2,4 @@
 export { type SnapshotContent, SnapshotDraft } from "./draft.ts";
 export type { MemoryFile, Snapshot, SnapshotEnvironment, SnapshotManifest } from "./manifest.ts";
 export { SnapshotStore } from "./store.ts";
+export { spaceError } from "./space.ts";

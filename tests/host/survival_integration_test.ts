@@ -1,7 +1,7 @@
 /** What runs in a sandbox goes on through pause, hibernate, a restart of the agent, and fork; copies differ. */
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { join } from "node:path";
-import { newExecutionId, newSandboxId, newSnapshotId } from "@wrenn/common";
+import { delay, newExecutionId, newSandboxId, newSnapshotId } from "@wrenn/common";
 import { RestoredFrom } from "@wrenn/proto/agent";
 import { planSlot } from "../../agent/core/slot_plan.ts";
 import { HostSecret } from "../../agent/sandbox/host_secret.ts";
@@ -11,6 +11,7 @@ import { until } from "./lib/wait.ts";
 
 const SLOTS = "58160-58199";
 const CLOCK_LIMIT_MS = 100;
+const DRIFT_LIMIT = 500e-6;
 
 /** Counts the connections that it gets, in memory, and says which process it is. */
 const SERVER = `
@@ -110,7 +111,7 @@ Deno.test("C-1, C-6: a hundred copies differ from each other and change no file 
   const origin = join(agent.dataDir, "snapshots", snapshot.id);
   const before = await digests(origin);
   assert(before.length > 4, "The snapshot has no files");
-  const seen = { random: new Set<string>(), machine: new Set<string>(), name: new Set<string>() };
+  const seen = new Identities();
   for (let round = 0; round < 10; round++) {
     const children = Array.from(
       { length: 10 },
@@ -121,20 +122,26 @@ Deno.test("C-1, C-6: a hundred copies differ from each other and change no file 
       assert(report?.entropyReseeded && report.clockSet);
     }
     await Promise.all(children.map(async (child) => {
-      const script = "head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \\n'; echo; " +
-        "cat /etc/machine-id; hostname; " +
-        "head -c 2000000 /dev/urandom | tee /dev/shm/heavy > ~/heavy; sync";
-      const [random = "", machine = "", name = ""] = (await agent.sh(child.id, script)).stdout
-        .split("\n");
-      assertEquals([random.length, machine.length, name], [32, 32, child.id]);
-      seen.random.add(random);
-      seen.machine.add(machine);
-      seen.name.add(name);
+      await seen.read(agent, child.id);
+      const heavy = "head -c 2000000 /dev/urandom | tee /dev/shm/heavy > ~/heavy; sync";
+      assertEquals((await agent.sh(child.id, heavy)).exitCode, 0);
       await agent.destroy(child.id);
     }));
   }
-  assertEquals([seen.random.size, seen.machine.size, seen.name.size], [100, 100, 100]);
+  seen.requireDifferent(100);
   assertEquals(await digests(origin), before);
+});
+
+Deno.test("C-1: fifty sandboxes of one golden snapshot differ from each other at their first command", async () => {
+  using _turn = await takeSlots(SLOTS);
+  await using agent = await TestAgent.open({ templates: ["minimal"], slots: SLOTS });
+  const seen = new Identities();
+  for (let i = 0; i < 50; i++) {
+    const { id } = await agent.create();
+    await seen.read(agent, id);
+    await agent.destroy(id);
+  }
+  seen.requireDifferent(50);
 });
 
 Deno.test("C-2: the guest's clock is the host's after a create and after an hour of hibernation", async () => {
@@ -149,6 +156,22 @@ Deno.test("C-2: the guest's clock is the host's after a create and after an hour
   await agent.client.hibernateSandbox({ id });
   await agent.client.resumeSandbox({ id });
   await requireClock(agent, id);
+});
+
+Deno.test("C-2: the guest's clock drifts by less than 500 ppm", async () => {
+  using _turn = await takeSlots(SLOTS);
+  await using agent = await TestAgent.open({ templates: ["base"], slots: SLOTS });
+  const { id } = await agent.create();
+  await agent.sh(id, "true");
+  // Corrections of the clock after the create are over by then.
+  await delay(1000);
+  const first = await clockOffset(agent, id);
+  await delay(30_000);
+  const last = await clockOffset(agent, id);
+  const elapsed = last.at - first.at;
+  const [least, most] = [(last.low - first.high) / elapsed, (last.high - first.low) / elapsed];
+  assert(least < DRIFT_LIMIT && most > -DRIFT_LIMIT, `${least * 1e6} to ${most * 1e6} ppm`);
+  assert(most - least < 8 * DRIFT_LIMIT, `Measured too coarsely: ${least * 1e6} to ${most * 1e6}`);
 });
 
 Deno.test("C-3: the token of the original is none of its copy's", async () => {
@@ -176,6 +199,47 @@ Deno.test("C-3: the token of the original is none of its copy's", async () => {
   assertEquals(await statusFor(ours), 200);
   assertEquals(await statusFor(theirs), 401);
 });
+
+/** What must differ between sandboxes of one origin. */
+class Identities {
+  readonly #random = new Set<string>();
+  readonly #machines = new Set<string>();
+  readonly #names = new Set<string>();
+
+  /** By the first command of a sandbox. */
+  async read(agent: TestAgent, id: string): Promise<void> {
+    const script = "head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \\n'; echo; " +
+      "cat /etc/machine-id; hostname";
+    const { stdout } = await agent.sh(id, script);
+    const [random = "", machine = "", name = ""] = stdout.split("\n");
+    assertEquals([random.length, machine.length, name], [32, 32, id]);
+    this.#random.add(random);
+    this.#machines.add(machine);
+    this.#names.add(name);
+  }
+
+  requireDifferent(count: number): void {
+    const sizes = [this.#random, this.#machines, this.#names].map(({ size }) => size);
+    assertEquals(sizes, [count, count, count]);
+  }
+}
+
+/** By how many milliseconds the guest is ahead, as bounds that many questions narrow, and when (ms). */
+async function clockOffset(
+  agent: TestAgent,
+  id: string,
+): Promise<{ low: number; high: number; at: number }> {
+  let [low, high] = [-Infinity, Infinity];
+  for (let i = 0; i < 40; i++) {
+    const before = performance.timeOrigin + performance.now();
+    const { stdout } = await agent.sh(id, "date +%s%N");
+    const after = performance.timeOrigin + performance.now();
+    const guest = Number(BigInt(stdout) / 1000n) / 1000;
+    low = Math.max(low, guest - after);
+    high = Math.min(high, guest - before);
+  }
+  return { low, high, at: performance.now() };
+}
 
 /** The guest's time lies between the host's before and after the question, give or take the limit. */
 async function requireClock(agent: TestAgent, id: string): Promise<void> {

@@ -23,6 +23,14 @@ const LOG_CHECK_MS = 10_000;
 /** A device state has some 20 KiB; QEMU is not trusted with more. */
 const MAX_STATE_BYTES = 16 << 20;
 
+/** How long a machine that waits for room on the disk does so before it tries again. */
+const ROOM_RETRY_MS = 1000;
+/** How often the log is told that it waits. */
+const ROOM_TELL_MS = 60_000;
+
+/** State of a machine that QEMU stopped at a write for which there was no room. */
+const WAITS_FOR_ROOM = "io-error";
+
 const runState = z.object({ status: z.string(), running: z.boolean() });
 
 /** What a {@linkcode QemuVm} is made of. */
@@ -53,6 +61,10 @@ export class QemuVm implements Vm {
   #console = "";
   #ended = false;
   #ending: Promise<void> | undefined;
+  /** Its vCPUs are not to run. */
+  #held = false;
+  #roomTimer: ReturnType<typeof setTimeout> | undefined;
+  #toldOfRoomMs = -Infinity;
 
   /** @param parts A process that can be controlled. */
   constructor(parts: QemuVmParts) {
@@ -73,18 +85,21 @@ export class QemuVm implements Vm {
       log.info("The guest of {vmId} ended: {reason}", { vmId, reason: data["reason"] });
       this.#end();
     } else if (event === "GUEST_PANICKED" || event === "BLOCK_IO_ERROR") {
-      log.warn("QEMU reports {event} for {vmId}", { event, vmId, data });
+      if (data["action"] === "stop") this.#awaitRoom();
+      else log.warn("QEMU reports {event} for {vmId}", { event, vmId, data });
     }
   }
 
   /** Stops the vCPUs. */
   async pause(): Promise<void> {
-    await this.#command("stop", "paused");
+    this.#held = true;
+    await this.#command("stop", ["paused", WAITS_FOR_ROOM]);
   }
 
-  /** Lets the vCPUs run. */
+  /** Lets the vCPUs run; they may stand still again at once when the disk is full. */
   async resume(): Promise<void> {
-    await this.#command("cont", "running");
+    this.#held = false;
+    await this.#command("cont", ["running", WAITS_FOR_ROOM]);
   }
 
   /** Whether the vCPUs run. */
@@ -148,11 +163,28 @@ export class QemuVm implements Vm {
     };
   }
 
-  async #command(command: "stop" | "cont", expected: string): Promise<void> {
+  /** The disk is full: QEMU has stopped the vCPUs at a write, and repeats it when they go on. */
+  #awaitRoom(): void {
+    if (this.#roomTimer !== undefined) return;
+    const now = performance.now();
+    if (now - this.#toldOfRoomMs > ROOM_TELL_MS) {
+      this.#toldOfRoomMs = now;
+      log.warn("{vmId} waits for room on the disk", { vmId: this.vmId });
+    }
+    this.#roomTimer = setTimeout(async () => {
+      this.#roomTimer = undefined;
+      if (this.#held || this.#ended || this.#ending) return;
+      await this.#parts.qmp.execute("cont").catch((error: unknown) =>
+        log.warn("Cannot let {vmId} go on: {error}", { vmId: this.vmId, error })
+      );
+    }, ROOM_RETRY_MS);
+  }
+
+  async #command(command: "stop" | "cont", expected: readonly string[]): Promise<void> {
     await this.#ask(async (qmp) => {
       await qmp.execute(command);
       const { status } = runState.parse(await qmp.execute("query-status"));
-      if (status !== expected) throw new Error(`The virtual machine is '${status}'`);
+      if (!expected.includes(status)) throw new Error(`The virtual machine is '${status}'`);
     });
   }
 
@@ -202,6 +234,7 @@ export class QemuVm implements Vm {
     const end = await process.ended;
     this.#ended = true;
     clearInterval(this.#logTimer);
+    clearTimeout(this.#roomTimer);
     await qmp[Symbol.asyncDispose]();
     let tail = lastLines(this.#console, TAIL_LINES);
     try {

@@ -1,7 +1,13 @@
 /** A host agent of a test: its folders, its process, a client of its service. */
 import { join } from "node:path";
 import { type Client, createClient } from "@connectrpc/connect";
-import { CleanupStack, denoTransport, newExecutionId, newSandboxId } from "@wrenn/common";
+import {
+  CleanupStack,
+  denoTransport,
+  newExecutionId,
+  newSandboxId,
+  runCommand,
+} from "@wrenn/common";
 import { AgentService, type Sandbox } from "@wrenn/proto/agent";
 import { defaultCacheDir, ensureImages } from "../../../tasks/images/mod.ts";
 import { goldenEnv } from "../../../tasks/lib/golden_dir.ts";
@@ -16,6 +22,8 @@ export interface AgentSetup {
   readonly slots: string;
   /** Network namespace that it takes for its host. */
   readonly namespace?: string;
+  /** Its data lies on a file system of this size of its own, MiB. */
+  readonly diskMb?: number;
   /** More of its environment. */
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -53,6 +61,16 @@ export class TestAgent implements AsyncDisposable {
       undo.add(() => Deno.remove(root, { recursive: true }), "test folder");
       const agent = new TestAgent(root, setup, undo);
       await Deno.mkdir(agent.dataDir);
+      if (setup.diskMb !== undefined) {
+        const image = join(root, "data.ext4");
+        await Deno.writeFile(image, new Uint8Array());
+        await Deno.truncate(image, setup.diskMb * 1024 ** 2);
+        // No blocks for root alone, no inode tables that are written later.
+        const lazy = "lazy_itable_init=0,lazy_journal_init=0";
+        await runCommand(["mkfs.ext4", "-q", "-m", "0", "-E", lazy, image]);
+        await runCommand(["mount", "-o", "loop", image, agent.dataDir]);
+        undo.add(async () => void await runCommand(["umount", agent.dataDir]), "mount");
+      }
       await ensureImages({
         dataDir: agent.dataDir,
         cacheDir: defaultCacheDir(),
