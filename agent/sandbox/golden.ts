@@ -1,9 +1,10 @@
 /** Golden snapshots: one per template and size, booted once, warmed, sealed and kept. */
-import { logger, newSnapshotId, randomHex } from "@wrenn/common";
+import { hasCode, logger, newSnapshotId, randomHex } from "@wrenn/common";
 import { incompatibility } from "../core/snapshot_compatibility.ts";
 import type { Base } from "../rootfs/store.ts";
 import type { Snapshot, SnapshotStore } from "../snapshot/mod.ts";
 import { capture } from "./capture.ts";
+import { markUsed, removeUnused } from "./golden_store.ts";
 import { bootMachine, type HostParts, type MachineShape, untilAnswering } from "./machine.ts";
 import { warmUp } from "./warm_up.ts";
 
@@ -21,6 +22,8 @@ export interface GoldenOptions {
   readonly store: SnapshotStore;
 }
 
+/** How often a snapshot that is used is marked so. */
+const MARK_MS = 3600 * 1000;
 const log = logger("agent", "golden");
 
 /** Finds golden snapshots and makes those that are missing, each once at a time. */
@@ -28,6 +31,8 @@ export class GoldenSnapshots {
   readonly #options: GoldenOptions;
   readonly #known = new Map<string, Snapshot>();
   readonly #making = new Map<string, Promise<Snapshot>>();
+  /** When each was last marked as used, milliseconds. */
+  readonly #marked = new Map<string, number>();
   readonly #stopped = new AbortController();
 
   /** @param options Parts of the host and the store. */
@@ -50,7 +55,7 @@ export class GoldenSnapshots {
   async get(key: GoldenKey): Promise<Snapshot> {
     const base = await this.#base(key);
     const found = await this.#find(key, base);
-    if (found) return found;
+    if (found && await this.#mark(found)) return found;
     const name = nameOf(key, base);
     let making = this.#making.get(name);
     if (making === undefined) {
@@ -62,8 +67,22 @@ export class GoldenSnapshots {
     return made;
   }
 
-  /** Forgets one that turned out to be of no use, and removes it. */
-  async drop(snapshot: Snapshot): Promise<void> {
+  /** Content hash of the template's image as it is now; undefined when there is none any more. */
+  async imageHash(key: GoldenKey): Promise<string | undefined> {
+    try {
+      return (await this.#base(key)).hash;
+    } catch (error) {
+      if (hasCode(error, "template_not_found")) return undefined;
+      throw error;
+    }
+  }
+
+  /** Told of a restore that failed: a snapshot that is damaged or gone is removed, and made anew when it is asked for. */
+  async failed(snapshot: Snapshot, error: unknown): Promise<void> {
+    const gone = await Deno.lstat(snapshot.dir)
+      .then(() => false, (cause) => cause instanceof Deno.errors.NotFound);
+    if (!gone && !hasCode(error, "snapshot_corrupt")) return;
+    log.warn("A golden snapshot is of no use", { id: snapshot.id, error });
     for (const [name, known] of this.#known) {
       if (known.id === snapshot.id) this.#known.delete(name);
     }
@@ -74,6 +93,20 @@ export class GoldenSnapshots {
   async stop(): Promise<void> {
     this.#stopped.abort();
     await Promise.allSettled(this.#making.values());
+  }
+
+  /** Marks a snapshot as used, now and then. False when it is gone. */
+  async #mark(snapshot: Snapshot): Promise<boolean> {
+    const now = this.#options.parts.clock.now();
+    if (now - (this.#marked.get(snapshot.id) ?? 0) < MARK_MS) return true;
+    try {
+      await markUsed(snapshot, now);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return false;
+      throw error;
+    }
+    this.#marked.set(snapshot.id, now);
+    return true;
   }
 
   async #base({ template }: GoldenKey): Promise<Base> {
@@ -138,6 +171,7 @@ export class GoldenSnapshots {
         }, store);
         const ms = Math.round(performance.now() - began);
         log.info("Made a golden snapshot", { id: snapshot.id, ...key, bootMs, ms });
+        await removeUnused(store, parts.clock.now());
         return snapshot;
       } finally {
         await machine.stop.run();

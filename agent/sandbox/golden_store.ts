@@ -1,7 +1,10 @@
 /** The folder of golden snapshots, which several agents of one machine may share. */
 import { join } from "node:path";
 import { ConfigError } from "@wrenn/common";
-import { SnapshotStore } from "../snapshot/mod.ts";
+import { type Snapshot, SnapshotStore } from "../snapshot/mod.ts";
+
+/** A golden snapshot that no agent has used for so long is of an image, a size or a host that is gone. */
+export const UNUSED_MS: number = 7 * 24 * 3600 * 1000;
 
 /** An open store. Disposing of it tells that this agent does not use the folder any more. */
 export interface GoldenStore extends Disposable {
@@ -26,7 +29,25 @@ export async function openGoldenStore(
   const users = await Deno.open(join(dir, "users.lock"), { create: true, write: true });
   const store = new SnapshotStore({ root: dir, reserveMb });
   if (await users.tryLock(true)) await store.sweep();
+  await removeUnused(store, Date.now());
   await users.unlock();
   await users.lock(false);
   return { store, [Symbol.dispose]: () => users.close() };
+}
+
+/** Notes that a snapshot is in use: its folder bears the time. */
+export async function markUsed({ dir }: Snapshot, nowMs: number): Promise<void> {
+  await Deno.utime(dir, new Date(nowMs), new Date(nowMs));
+}
+
+/** Removes what nobody has used for {@linkcode UNUSED_MS}. Answers how many. */
+export async function removeUnused(store: SnapshotStore, nowMs: number): Promise<number> {
+  let removed = 0;
+  for (const { id, dir } of await store.list()) {
+    const { mtime } = await Deno.stat(dir);
+    if (mtime === null || nowMs - mtime.getTime() < UNUSED_MS) continue;
+    await store.remove(id);
+    removed++;
+  }
+  return removed;
 }

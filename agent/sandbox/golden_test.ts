@@ -1,5 +1,7 @@
 import { assertEquals } from "@std/assert";
+import type { Snapshot } from "../snapshot/mod.ts";
 import { FakeHost } from "../testing/fake_host.ts";
+import { markUsed, removeUnused, UNUSED_MS } from "./golden_store.ts";
 import type { SandboxOrder, SandboxSpec } from "./types.ts";
 
 function order(n: number, spec: Partial<SandboxSpec> = {}): SandboxOrder {
@@ -39,4 +41,39 @@ Deno.test("a create makes a golden snapshot anew when the kernel is told somethi
   assertEquals(await bootsWith("quiet", 2), 1);
   assertEquals(await bootsWith("quiet psi=0", 3), 2);
   assertEquals(await bootsWith("quiet", 4), 2);
+});
+
+Deno.test("golden snapshots that nobody has used for a week are removed", async () => {
+  await using host = new FakeHost();
+  const manager = host.manager();
+  await manager.create(order(1));
+  const [old] = await host.goldens.list();
+  const { mtime } = await Deno.stat(old?.dir ?? "");
+  const now = mtime?.getTime() ?? 0;
+  assertEquals(await removeUnused(host.goldens, now + UNUSED_MS - 1), 0);
+  await markUsed(old as Snapshot, now + 1000);
+  assertEquals(await removeUnused(host.goldens, now + UNUSED_MS), 0);
+  assertEquals(await removeUnused(host.goldens, now + 1000 + UNUSED_MS), 1);
+  assertEquals(await host.goldens.list(), []);
+  await manager.stop();
+});
+
+Deno.test("a golden snapshot that is gone is made anew", async () => {
+  await using host = new FakeHost();
+  const manager = host.manager();
+  await manager.create(order(1));
+  const lose = async (): Promise<void> => {
+    for (const { dir } of await host.goldens.list()) await Deno.remove(dir, { recursive: true });
+  };
+  const bootsAfter = async (n: number): Promise<number> => {
+    assertEquals((await manager.create(order(n))).info.state, "running");
+    return host.boots;
+  };
+  await lose();
+  assertEquals([await bootsAfter(2), await bootsAfter(3)], [2, 2]);
+  // Where nobody looked before the restore, that create boots, and the next one makes it anew.
+  await lose();
+  assertEquals([await bootsAfter(4), await bootsAfter(5), await bootsAfter(6)], [3, 4, 4]);
+  assertEquals((await host.goldens.list()).length, 1);
+  await manager.stop();
 });

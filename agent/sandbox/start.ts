@@ -57,6 +57,7 @@ export function fromTemplate({ parts, golden, pools }: StartParts): Starter {
     } catch (error) {
       if (signal.aborted || hasCode(error, "capacity_exhausted", "no_space")) throw error;
       log.error("Cannot restore a golden snapshot, booting", { id: order.id, error });
+      await golden.failed(snapshot, error);
       return await booted(parts, order, signal);
     }
   };

@@ -172,6 +172,7 @@ export class WarmPools {
     const { signal } = this.#stopped;
     while (!signal.aborted) {
       this.#wake = Promise.withResolvers<void>();
+      await this.#dropReplaced();
       const pool = this.#neediest();
       if (pool === undefined) {
         await Promise.race([this.#wake.promise, delay(TICK_MS, signal).catch(() => {})]);
@@ -188,15 +189,26 @@ export class WarmPools {
     }
   }
 
+  /** Drops machines of an image that was replaced or removed. */
+  async #dropReplaced(): Promise<void> {
+    for (const { key, ready } of this.#pools.values()) {
+      if (ready.length === 0) continue;
+      try {
+        const hash = await this.#options.golden.imageHash(key);
+        const replaced = ready.filter(({ template }) => template.hash !== hash);
+        for (const machine of replaced) this.#drop(ready.splice(ready.indexOf(machine), 1));
+      } catch (error) {
+        log.warn("Cannot tell whether an image was replaced", { ...key, error });
+      }
+    }
+  }
+
   /** The pool that lacks most; drops what is too much on the way. */
   #neediest(): Pool | undefined {
     let worst: { pool: Pool; lacks: number } | undefined;
     for (const pool of this.#pools.values()) {
       const lacks = this.#target(pool) - pool.ready.length;
-      for (const machine of lacks < 0 ? pool.ready.splice(0, -lacks) : []) {
-        const end = this.#end(machine).finally(() => this.#ending.delete(end));
-        this.#ending.add(end);
-      }
+      if (lacks < 0) this.#drop(pool.ready.splice(0, -lacks));
       if (lacks <= 0 || performance.now() < pool.notBeforeMs) continue;
       if (worst === undefined || lacks > worst.lacks) worst = { pool, lacks };
     }
@@ -220,7 +232,11 @@ export class WarmPools {
     using _permit = await parts.gate.enter(signal);
     const began = performance.now();
     const diskId = `warm-${randomHex(8)}`;
-    const machine = await restoreMachine(parts, { snapshot, diskId }, signal);
+    const machine = await restoreMachine(parts, { snapshot, diskId }, signal)
+      .catch(async (error: unknown) => {
+        await golden.failed(snapshot, error);
+        throw error;
+      });
     try {
       await machine.vm.resume();
       await untilAnswering(parts, machine, signal, (s) => machine.guest.untilRestored(s));
@@ -247,6 +263,14 @@ export class WarmPools {
     log.warn("A warm machine ended", { ...pool.key, vmId: machine.vm.vmId });
     this.#wake.resolve();
     await this.#end(machine);
+  }
+
+  /** Ends machines while the pool goes on. */
+  #drop(machines: readonly Machine[]): void {
+    for (const machine of machines) {
+      const end = this.#end(machine).finally(() => this.#ending.delete(end));
+      this.#ending.add(end);
+    }
   }
 
   async #end(machine: Machine): Promise<void> {

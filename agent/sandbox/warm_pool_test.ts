@@ -111,6 +111,18 @@ Deno.test("a machine that dies in the pool is replaced", () =>
     assertEquals([...host.machines].includes(first ?? [...host.machines][0] as never), false);
   }));
 
+Deno.test("machines of an image that was replaced are replaced, too", () =>
+  withPools(async (pools, host, start) => {
+    await untilReady(pools, 1);
+    const [old] = host.machines;
+    host.disks.base = { ...host.disks.base, hash: "another" };
+    await old?.exited;
+    await untilReady(pools, 1);
+    const { machine, way } = await start(order(1));
+    assertEquals([way, machine.template.hash], ["claim", "another"]);
+    await machine.stop.run();
+  }, { min: 1, max: 1 }));
+
 Deno.test("memory that is short empties the pool", async () => {
   let available = 100_000;
   await withPools(async (pools) => {

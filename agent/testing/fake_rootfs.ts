@@ -8,7 +8,8 @@ export type BreakAt = (step: "acquireBase" | "overlay", error?: Error) => void;
 
 /** The store. One template, `base`. */
 export class FakeRootfs implements RootfsStore {
-  readonly base: Base = { template: "base", path: "/base", sizeMb: 1024, hash: "h" };
+  /** The image; a test may replace it. */
+  base: Base = { template: "base", path: "/base", sizeMb: 1024, hash: "h" };
   /** Ids that disks had, and have now. */
   readonly renamed: Map<string, string> = new Map();
   readonly #root: string;
@@ -111,8 +112,13 @@ export class FakeRootfs implements RootfsStore {
     this.#breakAt("overlay", new Error("write: No space left on device (os error 28)"));
     const folder = join(this.#root, id);
     await Deno.mkdir(folder);
-    for (const name of below) await Deno.link(join(from ?? "", name), join(folder, name));
-    return await this.#layer(folder, below, sizeMb);
+    try {
+      for (const name of below) await Deno.link(join(from ?? "", name), join(folder, name));
+      return await this.#layer(folder, below, sizeMb);
+    } catch (error) {
+      await Deno.remove(folder, { recursive: true });
+      throw error;
+    }
   }
 
   async #layer(folder: string, below: readonly string[], sizeMb: number): Promise<BlockDevice> {
