@@ -18,6 +18,8 @@ const COMMON: readonly GuestCommand[] = [
   command("bash", "-c", "echo warm"),
   command("python3", "-c", "print(1 + 1)"),
 ];
+/** Goes on after its command, as a tenant's server does. */
+const SERVER = command("sh", "-c", "sleep 60 >/dev/null 2>&1 &");
 /** What takes long or much memory: once, for the page cache of the golden snapshot. */
 const RARE: readonly GuestCommand[] = [
   command("bash", "-l", "-c", "id; uname -a; env; cat /etc/os-release; df; ps"),
@@ -65,7 +67,8 @@ export async function warmUp(
       await useTerminal(machine, signal);
       await useFile(machine, signal);
     }
-    // The first pause and resume of its owner go the same way.
+    // The first pause and resume of its owner go the same way, with a process to be frozen.
+    await runAll(machine, [SERVER], signal);
     await guest.quiesce({ sync: true }, signal);
     const now = (): number => clock.now();
     await guest.init(nobody, { now, previousToken: nobody.token }, signal);

@@ -14,6 +14,8 @@ export interface Freezer {
   thaw(): void;
   /** Whether there are any; true when nobody can tell. */
   populated(): boolean;
+  /** Kills them, also those whose parent has ended. */
+  killAll(): void;
 }
 
 const ROOT = "/sys/fs/cgroup";
@@ -38,7 +40,12 @@ export function openFreezer(): Freezer {
     return new CgroupFreezer();
   } catch (error) {
     log.warn("Processes cannot be frozen", { error });
-    return { freeze: () => Promise.resolve(0), thaw: () => {}, populated: () => true };
+    return {
+      freeze: () => Promise.resolve(0),
+      thaw: () => {},
+      populated: () => true,
+      killAll: () => {},
+    };
   }
 }
 
@@ -68,6 +75,12 @@ class CgroupFreezer implements Freezer {
     if (!this.#frozen) return;
     Deno.writeTextFileSync(`${USERS}/cgroup.freeze`, "0");
     this.#frozen = false;
+  }
+
+  killAll(): void {
+    moveChildren();
+    // Kernel 5.14 and later; a child that is born meanwhile is killed, too.
+    if (pidsOf(USERS).length > 0) Deno.writeTextFileSync(`${USERS}/cgroup.kill`, "1");
   }
 
   populated(): boolean {

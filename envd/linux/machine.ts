@@ -34,7 +34,7 @@ export interface Machine {
   dropConnections(): Promise<number>;
   /** Writes all file systems out. */
   sync(): Promise<void>;
-  /** Removes what a tenant could find of those before. */
+  /** Ends processes and removes files that a tenant could find of those before. */
   clear(): Promise<void>;
 }
 
@@ -94,6 +94,7 @@ export const systemMachine: Machine = {
   sync: () => libc.sync(),
 
   async clear() {
+    (freezer ??= openFreezer()).killAll();
     this.setHostname("wrenn");
     this.setMachineId(NO_MACHINE_ID);
     for (const folder of SCRATCH) await emptyFolder(folder, []);
