@@ -32,6 +32,10 @@ export async function writeChangedPages(
   using writer = await MemoryDiffWriter.create(join(folder, file));
   const buffer = new Uint8Array(PIECE_PAGES * PAGE_BYTES);
   for (const piece of pieces(candidates)) {
+    if (chain.within(piece).length === 0) {
+      await writer.fill(piece, (page, into) => guest.read(page, into));
+      continue;
+    }
     const now = buffer.subarray(0, piece.count * PAGE_BYTES);
     guest.read(piece.first, now);
     const same = await unchanged(chain, piece, now);

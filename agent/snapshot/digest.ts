@@ -33,9 +33,20 @@ export class PieceDigest {
 
   /** Adds bytes. The caller may use its buffer again when the answer has come. */
   async add(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
-    for (let at = 0; at < bytes.length;) {
-      const part = bytes.subarray(at, at + PIECE_BYTES - this.#filled);
-      this.#piece.set(part, this.#filled);
+    await this.fill(
+      bytes.length,
+      (part, at) => part.set(bytes.subarray(at, at + part.length)),
+    );
+  }
+
+  /** Adds bytes that `put` writes where they belong, part by part; `at` counts from the first of them. */
+  async fill(
+    length: number,
+    put: (part: Uint8Array<ArrayBuffer>, at: number) => void,
+  ): Promise<void> {
+    for (let at = 0; at < length;) {
+      const part = this.#piece.subarray(this.#filled, this.#filled + length - at);
+      put(part, at);
       this.#filled += part.length;
       at += part.length;
       if (this.#filled === PIECE_BYTES) await this.#flush();

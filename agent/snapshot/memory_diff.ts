@@ -48,15 +48,27 @@ export class MemoryDiffWriter implements Disposable {
 
   /** Adds a whole number of pages, one at least, from `first` on. */
   async write(first: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    this.#note(first, bytes.length / PAGE_BYTES);
+    await this.#pieces.add(bytes);
+  }
+
+  /** Adds pages that `read` puts where they belong, without a copy in between. */
+  async fill(
+    { first, count }: PageRun,
+    read: (page: number, into: Uint8Array<ArrayBuffer>) => void,
+  ): Promise<void> {
+    this.#note(first, count);
+    await this.#pieces.fill(count * PAGE_BYTES, (part, at) => read(first + at / PAGE_BYTES, part));
+  }
+
+  #note(first: number, count: number): void {
     const last = this.#runs.at(-1);
     const end = last === undefined ? 0 : last.first + last.count;
-    if (bytes.length === 0 || bytes.length % PAGE_BYTES !== 0 || first < end) {
-      throw new RangeError(`Wrong pages for a diff: ${bytes.length} bytes from page ${first} on`);
+    if (count === 0 || !Number.isInteger(count) || first < end) {
+      throw new RangeError(`Wrong pages for a diff: ${count} from page ${first} on`);
     }
-    const count = bytes.length / PAGE_BYTES;
     if (last !== undefined && first === end) last.count += count;
     else this.#runs.push({ first, count });
-    await this.#pieces.add(bytes);
   }
 
   /** Writes index and footer. The caller syncs the file. */
