@@ -88,6 +88,7 @@ export class SandboxDriver {
       record: found?.record,
       save: (state, reason) => life.save(state, reason),
       changed: () => this.#publish(),
+      log: this.#log,
     });
     if (found?.machine) life.adopt(found.machine);
     const ready = Promise.withResolvers<void>();

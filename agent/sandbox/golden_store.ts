@@ -1,10 +1,12 @@
 /** The folder of golden snapshots, which several agents of one machine may share. */
 import { join } from "node:path";
-import { ConfigError } from "@wrenn/common";
+import { ConfigError, logger } from "@wrenn/common";
 import { type Snapshot, SnapshotStore } from "../snapshot/mod.ts";
 
 /** A golden snapshot that no agent has used for so long is of an image, a size or a host that is gone. */
 export const UNUSED_MS: number = 7 * 24 * 3600 * 1000;
+
+const log = logger("agent", "golden");
 
 /** An open store. Disposing of it tells that this agent does not use the folder any more. */
 export interface GoldenStore extends Disposable {
@@ -12,7 +14,7 @@ export interface GoldenStore extends Disposable {
 }
 
 /**
- * Opens the folder. The first agent that uses it clears what dead ones left half-made.
+ * Opens the folder. The first agent that uses it clears what dead ones left half-made, each one what is unused.
  *
  * @throws {ConfigError} When it is on another file system than the data: disks link to it.
  */
@@ -40,14 +42,19 @@ export async function markUsed({ dir }: Snapshot, nowMs: number): Promise<void> 
   await Deno.utime(dir, new Date(nowMs), new Date(nowMs));
 }
 
-/** Removes what nobody has used for {@linkcode UNUSED_MS}. Answers how many. */
+/** Removes what nobody has used for {@linkcode UNUSED_MS}. Answers how many. What cannot be removed stays, and is told. */
 export async function removeUnused(store: SnapshotStore, nowMs: number): Promise<number> {
   let removed = 0;
   for (const { id, dir } of await store.list()) {
-    const { mtime } = await Deno.stat(dir);
-    if (mtime === null || nowMs - mtime.getTime() < UNUSED_MS) continue;
-    await store.remove(id);
-    removed++;
+    try {
+      const { mtime } = await Deno.stat(dir);
+      if (mtime === null || nowMs - mtime.getTime() < UNUSED_MS) continue;
+      await store.remove(id);
+      removed++;
+    } catch (error) {
+      // Another agent may have been faster.
+      log.warn("Cannot remove a golden snapshot", { id, error });
+    }
   }
   return removed;
 }

@@ -1,5 +1,5 @@
 /** Where a sandbox stands: its state, why it is in it, and since when. What is written down agrees with it. */
-import { type Clock, logger } from "@wrenn/common";
+import type { Clock, Logger } from "@wrenn/common";
 import { type IdleAction, idleAction } from "../core/idle.ts";
 import { isFinal, next, type SandboxEvent, type SandboxState } from "../core/sandbox_state.ts";
 import type { Activity } from "./activity.ts";
@@ -15,9 +15,9 @@ export interface StandingOptions {
   readonly save: (state: SandboxState, reason: EndReason | undefined) => void;
   /** Tells of a change. */
   readonly changed: () => void;
+  /** Names the sandbox. */
+  readonly log: Logger;
 }
-
-const log = logger("agent", "sandbox");
 
 /** The state of one sandbox. Only its driver changes it. */
 export class Standing {
@@ -99,7 +99,7 @@ export class Standing {
       this.#unsaved = false;
     } catch (error) {
       this.#unsaved = true;
-      log.warn("Cannot write down how a sandbox stands", { error });
+      this.#options.log.warn("Cannot write down how a sandbox stands", { error });
     }
   }
 

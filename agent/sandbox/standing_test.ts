@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { systemClock, WrennError } from "@wrenn/common";
+import { logger, systemClock, WrennError } from "@wrenn/common";
 import { Standing } from "./standing.ts";
 
 /** A standing whose disk is full when told so, what was written down, and how often it was told of a change. */
@@ -17,6 +17,7 @@ function setUp(): {
       saved.push(state);
     },
     changed: () => host.changes++,
+    log: logger("agent", "sandbox"),
   });
   return { standing, saved, host };
 }

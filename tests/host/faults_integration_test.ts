@@ -4,7 +4,7 @@ import { newExecutionId, newSandboxId } from "@wrenn/common";
 import { RestoredFrom, SandboxStatus } from "@wrenn/proto/agent";
 import type { FaultPoint } from "../../agent/sandbox/fault_point.ts";
 import { TestAgent } from "./lib/agent.ts";
-import { leftovers, namesIn } from "./lib/leftovers.ts";
+import { drafts, leftovers, liveSandboxes } from "./lib/leftovers.ts";
 import { takeSlots } from "./lib/slots.ts";
 import { until, untilEmpty } from "./lib/wait.ts";
 
@@ -66,19 +66,11 @@ async function settled(agent: TestAgent, id: string): Promise<SandboxStatus> {
 
 /** Nothing half made is listed: every copy is whole, and every draft is gone. */
 async function requireWhole(agent: TestAgent, id: string): Promise<void> {
-  const { sandboxes } = await agent.client.listSandboxes({});
-  const live = sandboxes.filter(({ status }) =>
-    ![SandboxStatus.STOPPED, SandboxStatus.ERROR].includes(status)
-  );
-  const copies = live.filter((sandbox) => sandbox.id !== id);
-  for (const copy of copies) {
-    assertEquals((await agent.sh(copy.id, KEPT)).stdout, "kept\nkept\n");
-    await agent.destroy(copy.id);
+  for (const copy of (await liveSandboxes(agent)).filter((live) => live !== id)) {
+    assertEquals((await agent.sh(copy, KEPT)).stdout, "kept\nkept\n");
+    await agent.destroy(copy);
   }
-  await untilEmpty("a draft", async () => {
-    const names = await namesIn(`${agent.dataDir}/snapshots`);
-    return names.filter((name) => name.includes(".draft"));
-  });
+  await untilEmpty("a draft", () => drafts(agent));
 }
 
 async function requireNothingLeft(agent: TestAgent): Promise<void> {

@@ -3,9 +3,9 @@ import { assert, assertEquals } from "@std/assert";
 import { statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { delay, fromConnectError, newExecutionId, newSandboxId, runCommand } from "@wrenn/common";
-import { RestoredFrom, SandboxStatus } from "@wrenn/proto/agent";
+import { RestoredFrom } from "@wrenn/proto/agent";
 import { TestAgent } from "./lib/agent.ts";
-import { namesIn } from "./lib/leftovers.ts";
+import { drafts, liveSandboxes, namesIn } from "./lib/leftovers.ts";
 import { takeSlots } from "./lib/slots.ts";
 
 const SLOTS = "58200-58219";
@@ -121,13 +121,8 @@ async function free({ dataDir }: TestAgent): Promise<number> {
 
 /** Nothing half made is listed or left. */
 async function requireNothingElse(agent: TestAgent, ids: readonly string[]): Promise<void> {
-  const { sandboxes } = await agent.client.listSandboxes({});
-  const live = sandboxes.filter(({ status }) =>
-    ![SandboxStatus.STOPPED, SandboxStatus.ERROR].includes(status)
-  );
-  assertEquals(live.map((sandbox) => sandbox.id).sort(), [...ids].sort());
-  const names = await namesIn(`${agent.dataDir}/snapshots`);
-  assertEquals(names.filter((name) => name.includes(".draft")), []);
+  assertEquals(await liveSandboxes(agent), [...ids].sort());
+  assertEquals(await drafts(agent), []);
   const disks = await namesIn(`${agent.dataDir}/sandboxes`);
   assertEquals(disks.length, ids.length, disks.join("\n"));
 }

@@ -84,9 +84,10 @@ export class QemuVm implements Vm {
     if (event === "SHUTDOWN" && data["reason"] !== "host-qmp-quit") {
       log.info("The guest of {vmId} ended: {reason}", { vmId, reason: data["reason"] });
       this.#end();
+    } else if (event === "BLOCK_IO_ERROR" && data["action"] === "stop") {
+      this.#awaitRoom();
     } else if (event === "GUEST_PANICKED" || event === "BLOCK_IO_ERROR") {
-      if (data["action"] === "stop") this.#awaitRoom();
-      else log.warn("QEMU reports {event} for {vmId}", { event, vmId, data });
+      log.warn("QEMU reports {event} for {vmId}", { event, vmId, data });
     }
   }
 

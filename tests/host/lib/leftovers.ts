@@ -1,4 +1,5 @@
 /** What one agent has on this host. */
+import { SandboxStatus } from "@wrenn/proto/agent";
 import { hostState } from "../../../tasks/lib/leaks.ts";
 import { groupOf } from "../../../agent/vmm/qemu/cgroup.ts";
 import type { TestAgent } from "./agent.ts";
@@ -28,6 +29,18 @@ export async function leftovers(owner: Owner): Promise<string[]> {
     ...await namesIn(owner.runDir),
     ...(await exists(owner.socket) ? [`socket: ${owner.socket}`] : []),
   ].sort();
+}
+
+/** Ids of the sandboxes that have not ended, in order. */
+export async function liveSandboxes({ client }: Pick<TestAgent, "client">): Promise<string[]> {
+  const ended = [SandboxStatus.STOPPED, SandboxStatus.ERROR];
+  const { sandboxes } = await client.listSandboxes({});
+  return sandboxes.filter(({ status }) => !ended.includes(status)).map(({ id }) => id).sort();
+}
+
+/** Snapshots that are half made. */
+export async function drafts({ dataDir }: Pick<TestAgent, "dataDir">): Promise<string[]> {
+  return (await namesIn(`${dataDir}/snapshots`)).filter((name) => name.includes(".draft"));
 }
 
 /** Ids of live processes with a text in their command line. */
