@@ -4,6 +4,7 @@
  */
 import { hasCode, logger } from "@wrenn/common";
 import { exec } from "../guest/exec.ts";
+import type { GuestFileRef } from "../guest/files.ts";
 import type { GuestCommand } from "../guest/processes.ts";
 import type { HostParts, Machine } from "./machine.ts";
 
@@ -35,7 +36,7 @@ const SIGKILL = 9;
 export interface WarmUp {
   /** Rounds of the common commands. */
   readonly rounds: number;
-  /** Also the rare ones, a terminal and a file. */
+  /** Also the rare ones, a terminal and files. */
   readonly deep: boolean;
 }
 
@@ -65,7 +66,7 @@ export async function warmUp(
     if (deep && round === 0) {
       await runAll(machine, RARE, signal);
       await useTerminal(machine, signal);
-      await useFile(machine, signal);
+      await useFiles(machine, signal);
     }
     // The first pause and resume of its owner go the same way, with a process to be frozen.
     await runAll(machine, [SERVER], signal);
@@ -102,15 +103,21 @@ async function useTerminal({ guest }: Machine, signal: AbortSignal): Promise<voi
   await shell.signal(SIGKILL);
 }
 
-async function useFile({ guest }: Machine, signal: AbortSignal): Promise<void> {
-  const file = { path: "/tmp/warm", user: "" };
+async function useFiles({ guest }: Machine, signal: AbortSignal): Promise<void> {
+  const ref = (path: string): GuestFileRef => ({ path, user: "" });
+  const { files, tree } = guest;
+  await tree.mkdir(ref("/tmp/warm"), signal);
   const bytes = new TextEncoder().encode("warm\n");
-  await guest.files.write(
-    file,
+  await files.write(
+    ref("/tmp/warm/file"),
     (async function* () {
       yield bytes;
     })(),
     signal,
   );
-  await guest.tree.remove(file, signal);
+  const { data } = await files.read(ref("/tmp/warm/file"), { offset: 0, length: 0 }, signal);
+  for await (const _piece of data);
+  await tree.list(ref("/tmp"), 2, signal);
+  await tree.stat(ref("/tmp/warm/file"), signal);
+  await tree.remove(ref("/tmp/warm"), signal);
 }

@@ -1,5 +1,6 @@
 /** What a copy of a guest does before its processes go on: it ends connections that are not its own, and runs hooks. */
 import { logger } from "@wrenn/common/log";
+import type { Machine } from "../linux/machine.ts";
 import { fileMode } from "../linux/stat.ts";
 
 /** How one hook ended. */
@@ -11,8 +12,28 @@ export interface HookReport {
 
 /** Folder of programs that run in name order, as root. */
 export const HOOKS = "/etc/wrenn/on-fork.d";
+const NO_HOOKS = "/etc/wrenn/none";
 const HOOK_LIMIT_MS = 10_000;
 const KILLED = 137;
+
+/** What was done. */
+export interface ForkReport {
+  readonly connections_dropped: number;
+  readonly hooks: readonly HookReport[];
+}
+
+/** What every copy does, with the programs of a folder. */
+export async function becomeCopy(machine: Machine, hooks: string = HOOKS): Promise<ForkReport> {
+  return { connections_dropped: await machine.dropConnections(), hooks: await runForkHooks(hooks) };
+}
+
+/**
+ * Goes the way of {@linkcode becomeCopy} without hooks. What runs for the first time is compiled first, which costs an
+ * emulated guest 400 ms; what was compiled before the golden snapshot is so in every copy.
+ */
+export async function rehearseCopy(machine: Machine): Promise<void> {
+  await becomeCopy(machine, NO_HOOKS);
+}
 
 /** Runs the programs of a folder, one after the other, each for at most ten seconds. */
 export async function runForkHooks(folder: string = HOOKS): Promise<HookReport[]> {

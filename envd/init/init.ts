@@ -5,18 +5,18 @@ import { mustSetClock } from "../core/clock_policy.ts";
 import { type InitRequest, parseInitRequest } from "../core/init_request.ts";
 import { equalConstantTime } from "../core/signature.ts";
 import type { Machine } from "../linux/machine.ts";
-import { type HookReport, runForkHooks } from "./fork.ts";
+import { becomeCopy, type ForkReport } from "./fork.ts";
 import type { GuestState } from "./state.ts";
 
 /** What was done, for who asks. */
-export interface InitReport {
+export interface InitReport extends ForkReport {
   readonly entropy_reseeded: boolean;
   readonly clock_set: boolean;
   readonly hostname: string;
   readonly machine_id: string;
-  readonly connections_dropped: number;
-  readonly hooks: readonly HookReport[];
 }
+
+const NO_COPY: ForkReport = { connections_dropped: 0, hooks: [] };
 
 /** Applies init requests to the state and the machine. */
 export class Initializer {
@@ -79,8 +79,7 @@ export class Initializer {
       state.sealed = false;
     }
     if (request.timestampNs !== undefined) this.#newestNs = request.timestampNs;
-    const dropped = request.fork ? await this.#machine.dropConnections() : 0;
-    const hooks = request.fork ? await runForkHooks() : [];
+    const copied = request.fork ? await becomeCopy(this.#machine) : NO_COPY;
     // Last of all: until here nothing of the guest's own has run since it was frozen.
     if (state.frozen) this.#machine.thaw();
     state.frozen = false;
@@ -92,8 +91,7 @@ export class Initializer {
       clock_set: clockSet,
       hostname: request.hostname ?? "",
       machine_id: request.machineId ?? "",
-      connections_dropped: dropped,
-      hooks,
+      ...copied,
     };
   }
 

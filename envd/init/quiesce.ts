@@ -3,6 +3,7 @@ import { delay } from "@wrenn/common/clock";
 import { logger } from "@wrenn/common/log";
 import type { Machine } from "../linux/machine.ts";
 import type { ProcessManager } from "../process/manager.ts";
+import { rehearseCopy } from "./fork.ts";
 import type { GuestState } from "./state.ts";
 
 /** What is stopped and cleared. */
@@ -43,6 +44,7 @@ export async function quiesce(
 export async function seal({ state, manager, machine, onSeal }: QuiesceParts): Promise<void> {
   state.seal();
   await manager.endAll();
+  await rehearseCopy(machine);
   await machine.clear();
   onSeal?.();
 }
