@@ -117,7 +117,7 @@ async function useFiles({ guest }: Machine, signal: AbortSignal): Promise<void> 
   );
   const { data } = await files.read(ref("/tmp/warm/file"), { offset: 0, length: 0 }, signal);
   for await (const _piece of data);
-  await tree.list(ref("/tmp"), 2, signal);
+  await tree.list(ref("/tmp/warm"), 1, signal);
   await tree.stat(ref("/tmp/warm/file"), signal);
   await tree.remove(ref("/tmp/warm"), signal);
 }

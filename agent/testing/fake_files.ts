@@ -86,6 +86,7 @@ export class FakeFiles {
       },
       remove: ({ path }) => {
         this.contents.delete(resolve(path));
+        this.directories.delete(resolve(path));
         return {};
       },
       watchDir: (request, { signal }) => this.#watch(resolve(request.path), signal),
