@@ -222,7 +222,10 @@ export class NetnsSlots implements NetworkSlots {
       if (taken === undefined) {
         // The last free index may be on its way into the pool.
         if (await this.#refill.settled()) continue;
-        break;
+        // So may those of machines that have just ended.
+        if (this.#releases.size === 0) break;
+        await Promise.allSettled(this.#releases.values());
+        continue;
       }
       const slot = planSlot(taken.index);
       if (taken.ready) {
