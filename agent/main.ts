@@ -33,7 +33,8 @@ import { recover } from "./sandbox/recover.ts";
 import { StartGate } from "./sandbox/start_gate.ts";
 import { startWaker } from "./sandbox/waker.ts";
 import { WarmPools } from "./sandbox/warm_pool.ts";
-import { SnapshotStore } from "./snapshot/mod.ts";
+import { startHashThread } from "./snapshot/hash_thread.ts";
+import { SnapshotStore, VerifiedFiles } from "./snapshot/mod.ts";
 import { AGENT_VERSION } from "./version.ts";
 import { QemuDriver } from "./vmm/qemu/driver.ts";
 
@@ -70,11 +71,15 @@ async function build(config: AgentConfig, undo: CleanupStack): Promise<void> {
   undo.add(() => lock[Symbol.dispose](), "lock");
   const range = await lockRange(config.slots);
   undo.add(() => range[Symbol.dispose](), "slot range");
+  const hashing = startHashThread();
+  undo.add(() => hashing[Symbol.dispose](), "hashing thread");
   const hostId = await loadHostId(dataDir);
   const kernel = await required(join(dataDir, "kernels", "vmlinux"));
   const initrd = await required(join(dataDir, "kernels", "initrd.img"));
 
   const reserveMb = config.diskReserveMb;
+  // A sandbox's memory lies over its golden snapshot's, which is hashed once.
+  const verified = new VerifiedFiles();
   const rootfs = new Qcow2Store({ dataDir, reserveMb });
   const slots = new NetnsSlots({
     range: config.slots,
@@ -99,7 +104,7 @@ async function build(config: AgentConfig, undo: CleanupStack): Promise<void> {
     vmm,
     slots,
     rootfs,
-    snapshots: new SnapshotStore({ root: join(dataDir, "snapshots"), reserveMb }),
+    snapshots: new SnapshotStore({ root: join(dataDir, "snapshots"), reserveMb, verified }),
     gate: new StartGate(config.startConcurrency),
     clock: systemClock,
     secret,
@@ -115,7 +120,7 @@ async function build(config: AgentConfig, undo: CleanupStack): Promise<void> {
       createdBy: `agent ${AGENT_VERSION} on ${hostId}`,
     },
   };
-  const goldens = await openGoldenStore({ dir: config.goldenDir, dataDir, reserveMb });
+  const goldens = await openGoldenStore({ dir: config.goldenDir, dataDir, reserveMb, verified });
   undo.add(() => goldens[Symbol.dispose](), "golden snapshots");
   const golden = new GoldenSnapshots({ parts, store: goldens.store });
   const figures = (): ReturnType<typeof readHostFigures> => readHostFigures(dataDir);

@@ -1,7 +1,7 @@
 /** The folder of golden snapshots, which several agents of one machine may share. */
 import { join } from "node:path";
 import { ConfigError, logger } from "@wrenn/common";
-import { type Snapshot, SnapshotStore } from "../snapshot/mod.ts";
+import { type Snapshot, SnapshotStore, type VerifiedFiles } from "../snapshot/mod.ts";
 
 /** A golden snapshot that no agent has used for so long is of an image, a size or a host that is gone. */
 export const UNUSED_MS: number = 7 * 24 * 3600 * 1000;
@@ -13,13 +13,21 @@ export interface GoldenStore extends Disposable {
   readonly store: SnapshotStore;
 }
 
+/** Where it is, and what it works with. */
+export interface GoldenStoreOptions {
+  readonly dir: string;
+  readonly dataDir: string;
+  readonly reserveMb: number;
+  readonly verified?: VerifiedFiles;
+}
+
 /**
  * Opens the folder. The first agent that uses it clears what dead ones left half-made, each one what is unused.
  *
  * @throws {ConfigError} When it is on another file system than the data: disks link to it.
  */
 export async function openGoldenStore(
-  { dir, dataDir, reserveMb }: { dir: string; dataDir: string; reserveMb: number },
+  { dir, dataDir, ...options }: GoldenStoreOptions,
 ): Promise<GoldenStore> {
   await Deno.mkdir(dir, { recursive: true, mode: 0o700 });
   const [golden, data] = await Promise.all([Deno.stat(dir), Deno.stat(dataDir)]);
@@ -29,7 +37,7 @@ export async function openGoldenStore(
     );
   }
   const users = await Deno.open(join(dir, "users.lock"), { create: true, write: true });
-  const store = new SnapshotStore({ root: dir, reserveMb });
+  const store = new SnapshotStore({ root: dir, ...options });
   if (await users.tryLock(true)) await store.sweep();
   await removeUnused(store, Date.now());
   await users.unlock();

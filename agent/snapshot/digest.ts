@@ -3,18 +3,20 @@
  * the event loop, and a file can be hashed while it is written.
  */
 import { Buffer } from "node:buffer";
+import { createHash } from "node:crypto";
+import { sha256, type SharedBytes } from "./hash_thread.ts";
 
 /** Bytes of a piece. */
 export const PIECE_BYTES: number = 4 << 20;
 
 const HASH_BYTES = 32;
 /** Pieces in memory at once. */
-const PARALLEL = 3;
-const ZEROES = new Uint8Array(PIECE_BYTES);
+const PARALLEL = 4;
+const ZEROES = new Uint8Array(new SharedArrayBuffer(PIECE_BYTES));
 let zeroHash: Promise<Uint8Array> | undefined;
 
 /** What becomes of each piece while it is hashed. */
-export type TakePiece = (piece: Uint8Array<ArrayBuffer>) => Promise<void>;
+export type TakePiece = (piece: SharedBytes) => Promise<void>;
 
 /** Takes bytes in order and gives their digest. */
 export class PieceDigest {
@@ -23,7 +25,7 @@ export class PieceDigest {
   readonly #hashes: Promise<Uint8Array>[] = [];
   #taken: Promise<void> = Promise.resolve();
   readonly #pieces = new PieceRing();
-  #piece: Uint8Array<ArrayBuffer> = this.#pieces.at(0);
+  #piece: SharedBytes = this.#pieces.at(0);
   #filled = 0;
 
   /** @param take Gets the pieces in order, one at a time. What it throws comes out of a later call. */
@@ -32,7 +34,7 @@ export class PieceDigest {
   }
 
   /** Adds bytes. The caller may use its buffer again when the answer has come. */
-  async add(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+  async add(bytes: Uint8Array): Promise<void> {
     await this.fill(
       bytes.length,
       (part, at) => part.set(bytes.subarray(at, at + part.length)),
@@ -42,7 +44,7 @@ export class PieceDigest {
   /** Adds bytes that `put` writes where they belong, part by part; `at` counts from the first of them. */
   async fill(
     length: number,
-    put: (part: Uint8Array<ArrayBuffer>, at: number) => void,
+    put: (part: SharedBytes, at: number) => void,
   ): Promise<void> {
     for (let at = 0; at < length;) {
       const part = this.#piece.subarray(this.#filled, this.#filled + length - at);
@@ -56,7 +58,9 @@ export class PieceDigest {
   /** `sha256:` and hex, after the last bytes. */
   async finish(): Promise<string> {
     if (this.#filled > 0) await this.#flush();
-    return await overHashes(await Promise.all(this.#hashes));
+    const hashes = await Promise.all(this.#hashes);
+    this.#pieces.free();
+    return overHashes(hashes);
   }
 
   async #flush(): Promise<void> {
@@ -87,37 +91,44 @@ export async function digestFile(path: string, limit: number = Infinity): Promis
     hashes.push(hashPiece(piece));
     if (hashes.length >= PARALLEL) await hashes.at(-PARALLEL);
   }
-  return await overHashes(await Promise.all(hashes));
+  const all = await Promise.all(hashes);
+  pieces.free();
+  return overHashes(all);
 }
 
 /** The plain SHA-256 of a text, `sha256:` and hex. */
-export async function digestOfText(text: string): Promise<string> {
-  return `sha256:${(await sha256(new TextEncoder().encode(text))).toHex()}`;
+export function digestOfText(text: string): string {
+  return `sha256:${createHash("sha256").update(text).digest("hex")}`;
 }
+
+/** Buffers that nobody uses: a new one has to be cleared by the kernel. */
+const spare: SharedBytes[] = [];
 
 /** The buffers of pieces that are hashed at once, used in turn: a file of any length takes no more memory. */
 class PieceRing {
-  readonly #pieces: Uint8Array<ArrayBuffer>[] = [];
+  readonly #pieces: SharedBytes[] = [];
 
   /** The buffer of a piece by its number; that of `PARALLEL` pieces before has been hashed. */
-  at(number: number): Uint8Array<ArrayBuffer> {
-    return this.#pieces[number % PARALLEL] ??= new Uint8Array(PIECE_BYTES);
+  at(number: number): SharedBytes {
+    return this.#pieces[number % PARALLEL] ??= spare.pop() ??
+      new Uint8Array(new SharedArrayBuffer(PIECE_BYTES));
+  }
+
+  /** Nobody reads them any more. */
+  free(): void {
+    spare.push(...this.#pieces.splice(0, PARALLEL - spare.length));
   }
 }
 
-function hashPiece(piece: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
+function hashPiece(piece: SharedBytes): Promise<Uint8Array> {
   if (piece.length === PIECE_BYTES && Buffer.compare(piece, ZEROES) === 0) {
     return zeroHash ??= sha256(ZEROES);
   }
   return sha256(piece);
 }
 
-async function overHashes(hashes: readonly Uint8Array[]): Promise<string> {
-  const all = new Uint8Array(hashes.length * HASH_BYTES);
-  hashes.forEach((hash, i) => all.set(hash, i * HASH_BYTES));
-  return `sha256:${(await sha256(all)).toHex()}`;
-}
-
-async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
-  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+function overHashes(hashes: readonly Uint8Array[]): string {
+  const all = createHash("sha256");
+  for (const hash of hashes) all.update(hash);
+  return `sha256:${all.digest("hex")}`;
 }

@@ -156,7 +156,7 @@ export class SnapshotDraft implements AsyncDisposable {
       digest: "",
       ...{ state, memory, disk },
     };
-    return { ...manifest, digest: await manifestDigest(manifest) };
+    return { ...manifest, digest: manifestDigest(manifest) };
   }
 
   /** Bytes on disk of what is new: files without another link, and the layer that was written last. */

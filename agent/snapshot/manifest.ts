@@ -88,8 +88,8 @@ export interface Snapshot {
 }
 
 /** The `digest` of a manifest, as it is made or as its file has it. */
-export async function manifestDigest(manifest: object): Promise<string> {
-  return await digestOfText(JSON.stringify({ ...manifest, digest: "" }));
+export function manifestDigest(manifest: object): string {
+  return digestOfText(JSON.stringify({ ...manifest, digest: "" }));
 }
 
 const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/);

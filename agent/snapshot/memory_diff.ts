@@ -47,7 +47,7 @@ export class MemoryDiffWriter implements Disposable {
   }
 
   /** Adds a whole number of pages, one at least, from `first` on. */
-  async write(first: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+  async write(first: number, bytes: Uint8Array): Promise<void> {
     this.#note(first, bytes.length / PAGE_BYTES);
     await this.#pieces.add(bytes);
   }
@@ -55,7 +55,7 @@ export class MemoryDiffWriter implements Disposable {
   /** Adds pages that `read` puts where they belong, without a copy in between. */
   async fill(
     { first, count }: PageRun,
-    read: (page: number, into: Uint8Array<ArrayBuffer>) => void,
+    read: (page: number, into: Uint8Array) => void,
   ): Promise<void> {
     this.#note(first, count);
     await this.#pieces.fill(count * PAGE_BYTES, (part, at) => read(first + at / PAGE_BYTES, part));
@@ -97,7 +97,7 @@ export class MemoryDiffWriter implements Disposable {
     this.#file.close();
   }
 
-  async #append(piece: Uint8Array<ArrayBuffer>): Promise<void> {
+  async #append(piece: Uint8Array): Promise<void> {
     for (let at = 0; at < piece.length;) at += await this.#file.write(piece.subarray(at));
     // The disk begins while the rest is still being read; one who waits for the end waits less.
     this.#syncing ??= this.#writeBack();

@@ -27,6 +27,8 @@ export interface SnapshotStoreOptions {
   readonly root: string;
   /** Space that stays free, MiB: below it no draft is made. 256 by default. */
   readonly reserveMb?: number;
+  /** Digests already worked out; stores whose snapshots share files share them. */
+  readonly verified?: VerifiedFiles;
   /** Called between the steps of a commit, for tests. */
   readonly hook?: CommitHook;
 }
@@ -41,13 +43,17 @@ export class SnapshotStore {
   readonly #root: string;
   readonly #reserveMb: number;
   readonly #hook: CommitHook;
-  readonly #verified = new VerifiedFiles();
+  readonly #verified: VerifiedFiles;
   readonly #manifests = new Map<SnapshotId, SnapshotManifest>();
 
-  /** @param options Folder and reserve. */
-  constructor({ root, reserveMb = 256, hook = () => {} }: SnapshotStoreOptions) {
+  /** @param options Folder, reserve and what is known of files. */
+  constructor(
+    { root, reserveMb = 256, verified = new VerifiedFiles(), hook = () => {} }:
+      SnapshotStoreOptions,
+  ) {
     this.#root = root;
     this.#reserveMb = reserveMb;
+    this.#verified = verified;
     this.#hook = hook;
     Deno.mkdirSync(root, { recursive: true, mode: 0o700 });
   }
@@ -196,7 +202,7 @@ async function parse(id: SnapshotId, text: string): Promise<SnapshotManifest> {
   try {
     const json = JSON.parse(text);
     manifest = manifestSchema.parse(json);
-    digest = await manifestDigest(json);
+    digest = manifestDigest(json);
   } catch (cause) {
     throw corrupt("cannot be read", cause);
   }

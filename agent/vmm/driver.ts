@@ -63,9 +63,9 @@ export interface GuestMemory extends Disposable {
   /** Pages of the guest. */
   readonly pages: number;
   /** Fills `into`, a whole number of pages, from `page` on. A few MiB at a time: it holds everything else up. */
-  read(page: number, into: Uint8Array<ArrayBuffer>): void;
+  read(page: number, into: Uint8Array): void;
   /** Writes a whole number of pages from `page` on; the same holds. */
-  write(page: number, bytes: Uint8Array<ArrayBuffer>): void;
+  write(page: number, bytes: Uint8Array): void;
 }
 
 /** How a VMM process ended. */
