@@ -9,7 +9,6 @@ import { sha256, type SharedBytes } from "./hash_thread.ts";
 /** Bytes of a piece. */
 export const PIECE_BYTES: number = 4 << 20;
 
-const HASH_BYTES = 32;
 /** Pieces in memory at once. */
 const PARALLEL = 4;
 const ZEROES = new Uint8Array(new SharedArrayBuffer(PIECE_BYTES));

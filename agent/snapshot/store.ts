@@ -97,7 +97,7 @@ export class SnapshotStore {
       if (!(cause instanceof Deno.errors.NotFound)) throw cause;
       throw new WrennError("snapshot_not_found", `Snapshot '${id}' not found`, { cause });
     }
-    const manifest = await parse(id, text);
+    const manifest = parse(id, text);
     this.#manifests.set(id, manifest);
     return { id, dir, manifest };
   }
@@ -194,7 +194,7 @@ export class SnapshotStore {
   }
 }
 
-async function parse(id: SnapshotId, text: string): Promise<SnapshotManifest> {
+function parse(id: SnapshotId, text: string): SnapshotManifest {
   const corrupt = (why: string, cause?: unknown) =>
     new WrennError("snapshot_corrupt", `Snapshot '${id}': file 'manifest.json' ${why}`, { cause });
   let manifest: SnapshotManifest;
