@@ -93,6 +93,23 @@ Deno.test("Ready slots: claims take them at once, each is closed and clean, and 
   assert(hasCode(await assertRejects(() => slots.claim()), "unavailable"));
 });
 
+Deno.test("Slots: a claim waits for one that is being removed when none is free", async () => {
+  await using lab = new Lab("wt40062");
+  await lab.namespace("host");
+  const range = { first: 40062, last: 40062 };
+  await using _ = sweeping(lab, range);
+  const slots = new NetnsSlots({ range, run: lab.runIn("host"), ready: 0 });
+  await slots.start();
+  const first = await slots.claim();
+  const removed = slots.release(first);
+  const second = await slots.claim();
+  assertEquals([second.index, second === first], [40062, false]);
+  await removed;
+  assert(hasCode(await assertRejects(() => slots.claim()), "capacity_exhausted"));
+  await slots.stop();
+  assertEquals(await left(lab), []);
+});
+
 Deno.test("Ready slots: a claim waits for the last index when it is on its way into the pool", async () => {
   await using lab = new Lab("wt40061");
   await lab.namespace("host");
