@@ -249,7 +249,7 @@ export async function adoptMachine(
   undo.add(() => removeFolder(runDir), "run folder");
   try {
     const slot = await slots.adopt(index);
-    undo.add(() => release(slots, slot), "network slot");
+    undo.add(() => slots.release(slot), "network slot");
     const found = await rootfs.find(diskId);
     const [base] = rest.memory;
     if (base === undefined) throw new Error("A record has no memory");
@@ -299,7 +299,7 @@ async function takePlace(
   const runDir = join(settings.runDir, vmId);
   const claimSlot = async (): Promise<Slot> => {
     const slot = await slots.claim();
-    undo.add(() => release(slots, slot), "network slot");
+    undo.add(() => slots.release(slot), "network slot");
     return slot;
   };
   const disk = async (): Promise<BlockDevice> => {
@@ -316,13 +316,6 @@ async function takePlace(
   const place = { kept: false };
   const [slot, made] = await allOrNothing([claimSlot(), disk(), folder()]);
   return Object.assign(place, { vmId, slot, disk: made, runDir });
-}
-
-/** Nobody waits: without its machine a slot is of use to nobody, and the slots themselves see its removal through. */
-function release(slots: NetworkSlots, slot: Slot): void {
-  slots.release(slot).catch((error: unknown) =>
-    log.error("Cannot remove a network slot", { slot: slot.index, error })
-  );
 }
 
 function machineSpec({ vmId, slot, disk, runDir }: Place, shape: MachineShape): MachineSpec {
