@@ -227,9 +227,9 @@ Deno.test("GET /files refuses what is no regular file, and never waits", async (
   assertEquals(unknown[2], "error looking up user 'nope': user: unknown user nope");
 });
 
-Deno.test("a file of 160 MB goes in and out in constant memory", async () => {
+Deno.test("a file of 600 MB goes in and out in constant memory", async () => {
   await using envd = new TestEnvd();
-  const total = 160 * 1024 * 1024;
+  const total = 600 * 1024 * 1024;
   const path = `${envd.dir}/big`;
   const before = Deno.memoryUsage().rss;
   const up = await envd.fetch(url(path), { method: "POST", headers: OCTETS, body: bytes(total) });
@@ -239,7 +239,8 @@ Deno.test("a file of 160 MB goes in and out in constant memory", async () => {
   for await (const piece of down.body ?? []) received += piece.length;
   assertEquals(received, total);
   const grown = Deno.memoryUsage().rss - before;
-  assert(grown < 100 * 1024 * 1024, `Memory grew by ${grown} bytes`);
+  // V8 lets 100 to 200 MB of dead buffers lie, however large the file is.
+  assert(grown < total / 2, `Memory grew by ${grown} bytes`);
 });
 
 Deno.test("POST /files/compose joins pieces and removes them", async () => {
