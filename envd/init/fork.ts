@@ -36,7 +36,7 @@ export async function rehearseCopy(machine: Machine): Promise<void> {
 }
 
 /** Runs the programs of a folder, one after the other, each for at most ten seconds. */
-export async function runForkHooks(folder: string = HOOKS): Promise<HookReport[]> {
+export async function runForkHooks(folder: string): Promise<HookReport[]> {
   const reports: HookReport[] = [];
   for (const name of hookNames(folder)) {
     const limit = AbortSignal.timeout(HOOK_LIMIT_MS);
