@@ -4,7 +4,7 @@ import { statfs } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { baseName, isDiskFile, newLayerName, readDisk, writeLayer } from "./disk_folder.ts";
 import { ImageManifest, isTemplateName } from "./manifest.ts";
-import type { Base, BlockDevice, FrozenDisk, RootfsStore } from "./store.ts";
+import type { Base, BlockDevice, FrozenDisk, LayerControl, RootfsStore } from "./store.ts";
 
 const MIB = 1024 * 1024;
 /** Largest disk: what a qcow2 L1 table of one cluster covers. */
@@ -89,6 +89,43 @@ export class Qcow2Store implements RootfsStore {
     } catch (error) {
       throw spaceError(error);
     }
+  }
+
+  /** {@inheritDoc RootfsStore.switchTo} */
+  async switchTo(next: BlockDevice, control: LayerControl | undefined): Promise<void> {
+    const vmm = required(control);
+    try {
+      await vmm.switchTo(next);
+    } catch (error) {
+      // A machine that has ended says nothing; its disk is read from the top, which is empty.
+      const top = await vmm.topLayer().catch(() => undefined);
+      if (top === basename(next.path)) return;
+      if (top !== undefined) await Deno.remove(next.path);
+      throw error;
+    }
+  }
+
+  /** {@inheritDoc RootfsStore.asWritten} */
+  async asWritten(disk: BlockDevice, control: LayerControl | undefined): Promise<BlockDevice> {
+    const top = await required(control).topLayer();
+    const at = disk.layers.indexOf(top);
+    if (at < 0) throw new Error(`The disk has no layer '${top}'`);
+    for (const unused of disk.layers.slice(at + 1)) await Deno.remove(join(disk.folder, unused));
+    return { ...disk, path: join(disk.folder, top), layers: disk.layers.slice(0, at + 1) };
+  }
+
+  /** {@inheritDoc RootfsStore.flatten} */
+  async flatten(
+    disk: BlockDevice,
+    layer: string,
+    control: LayerControl | undefined,
+  ): Promise<BlockDevice> {
+    const kept = disk.layers.indexOf(layer) + 1;
+    const top = disk.layers.at(-1);
+    if (kept === 0 || top === undefined) throw new Error(`The disk has no layer '${layer}'`);
+    await required(control).flatten(layer);
+    for (const gone of disk.layers.slice(kept, -1)) await Deno.remove(join(disk.folder, gone));
+    return { ...disk, layers: [...disk.layers.slice(0, kept), top] };
   }
 
   /** {@inheritDoc RootfsStore.freeze} */
@@ -287,6 +324,11 @@ async function linkBase(from: string, to: string): Promise<void> {
 
 async function linkAll(names: readonly string[], from: string, to: string): Promise<void> {
   for (const name of names) await Deno.link(join(from, name), join(to, name));
+}
+
+function required(control: LayerControl | undefined): LayerControl {
+  if (control === undefined) throw new Error("This VMM does not read qcow2");
+  return control;
 }
 
 function isDiskId(id: string): boolean {

@@ -36,6 +36,16 @@ export interface FrozenDisk {
   readonly sizeMb: number;
 }
 
+/** A running VMM's control of the layers of its disk, where it reads the layered format itself. */
+export interface LayerControl {
+  /** Continues on another top layer of the same disk; the old top is not written any more. */
+  switchTo(disk: BlockDevice): Promise<void>;
+  /** File name, in the disk's folder, of the layer that is written. */
+  topLayer(): Promise<string>;
+  /** Takes everything above `layer`, a file name in the disk's folder, into the top layer. The guest may run. */
+  flatten(layer: string): Promise<void>;
+}
+
 /**
  * Makes and removes disks. A disk id is a sandbox's id, or `warm-` or `gold-` and 16 hex digits for a machine that
  * is nobody's yet.
@@ -72,6 +82,24 @@ export interface RootfsStore {
    * @throws {WrennError} `no_space`
    */
   addLayer(disk: BlockDevice, uid: number): Promise<BlockDevice>;
+  /**
+   * Puts an added layer into force while a VMM has the disk open. Its vCPUs stand still. When it fails the layer is
+   * gone, or the machine is.
+   *
+   * @param control Of that VMM.
+   */
+  switchTo(next: BlockDevice, control: LayerControl | undefined): Promise<void>;
+  /** The disk as the VMM that has it open writes it: a layer that was never put into force is removed. */
+  asWritten(disk: BlockDevice, control: LayerControl | undefined): Promise<BlockDevice>;
+  /**
+   * Takes every layer above `layer` into the top one and removes those in between. The guest may run meanwhile.
+   * Answers the disk as it is then.
+   */
+  flatten(
+    disk: BlockDevice,
+    layer: string,
+    control: LayerControl | undefined,
+  ): Promise<BlockDevice>;
   /**
    * Links layers into `folder`, which may be of a draft, and makes them read-only: `disk.layers`, or without the
    * top when `below` is set. Nothing may write to them any more.

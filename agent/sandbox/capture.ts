@@ -10,7 +10,6 @@ import {
   type SnapshotStore,
   spaceError,
 } from "../snapshot/mod.ts";
-import type { BlockDevice } from "../rootfs/store.ts";
 import { faultPoint } from "./fault_point.ts";
 import { type HostParts, type Machine, uidOf } from "./machine.ts";
 
@@ -65,7 +64,8 @@ async function captureInto(
   if (order.goesOn) {
     const next = await rootfs.addLayer(disk, uidOf(machine.slot));
     await faultPoint("capture.layer", vm.pid);
-    await switchTo(machine, next);
+    await rootfs.switchTo(next, vm.layers);
+    machine.disk = next;
     await faultPoint("capture.switched", vm.pid);
   }
   const frozen = await rootfs.freeze(machine.disk, draft.dir, { below: order.goesOn });
@@ -94,21 +94,6 @@ async function captureInto(
     machine.origin = snapshot.id;
   }
   return snapshot;
-}
-
-/** Goes on on another layer. When that fails, the layer is removed unless the machine writes to it all the same. */
-async function switchTo(machine: Machine, next: BlockDevice): Promise<void> {
-  const { vm } = machine;
-  try {
-    await vm.switchDisk(next);
-    machine.disk = next;
-  } catch (error) {
-    // A machine that has ended says nothing; its disk is read from the top, which is empty.
-    const top = await vm.topLayer().catch(() => undefined);
-    if (top !== undefined && next.path.endsWith(`/${top}`)) machine.disk = next;
-    else if (top !== undefined) await Deno.remove(next.path);
-    throw error;
-  }
 }
 
 /** The memory's files in the draft: what was there before by links, and what is new. */

@@ -2,7 +2,6 @@
  * What a sandbox is on this host: its machine while it has one, its generations on disk, and the steps that lead from
  * one to the other. Its driver calls one step at a time and decides about states.
  */
-import { join } from "node:path";
 import { logger, newSnapshotId, randomHex, type SnapshotId, WrennError } from "@wrenn/common";
 import type { SandboxState } from "../core/sandbox_state.ts";
 import { needsCollapse } from "../core/snapshot_chain.ts";
@@ -386,13 +385,10 @@ export class SandboxLife {
 
   /** Every capture adds a layer to a disk that goes on. */
   async #flatten(machine: Machine): Promise<void> {
-    const { layers, folder } = machine.disk;
+    const { layers } = machine.disk;
     const keep = layers[SHARED_LAYERS - 1];
-    const top = layers.at(-1);
-    if (layers.length <= MAX_LAYERS || keep === undefined || top === undefined) return;
-    await machine.vm.flattenDisk(keep);
-    const gone = layers.slice(SHARED_LAYERS, -1);
-    machine.disk = { ...machine.disk, layers: [...layers.slice(0, SHARED_LAYERS), top] };
-    for (const layer of gone) await Deno.remove(join(folder, layer));
+    if (layers.length <= MAX_LAYERS || keep === undefined) return;
+    const { rootfs } = this.#options.parts;
+    machine.disk = await rootfs.flatten(machine.disk, keep, machine.vm.layers);
   }
 }

@@ -260,7 +260,7 @@ export async function adoptMachine(
       booted: rest.booted,
     });
     if (vm === undefined) throw new Error("Its process is gone or cannot be controlled");
-    const disk = await diskAsWritten(found, await vm.topLayer());
+    const disk = await rootfs.asWritten(found, vm.layers);
     const machine = machineOf(parts, { ...place, disk }, undo, { ...rest, vm });
     return Object.assign(machine, { stop: undo.move() });
   } catch (error) {
@@ -268,14 +268,6 @@ export async function adoptMachine(
     await undo.run();
     return undefined;
   }
-}
-
-/** A layer that was added and not switched to lies above the one that is written: it is empty, and removed. */
-async function diskAsWritten(disk: BlockDevice, top: string): Promise<BlockDevice> {
-  const at = disk.layers.indexOf(top);
-  if (at < 0) throw new Error(`The disk has no layer '${top}'`);
-  for (const unused of disk.layers.slice(at + 1)) await Deno.remove(join(disk.folder, unused));
-  return { ...disk, path: join(disk.folder, top), layers: disk.layers.slice(0, at + 1) };
 }
 
 /** Where a machine runs. */

@@ -1,7 +1,7 @@
 /** Disks as folders of small files: links and layers are real, their content is not. */
 import { join } from "node:path";
 import { WrennError } from "@wrenn/common";
-import type { Base, BlockDevice, FrozenDisk, RootfsStore } from "../rootfs/store.ts";
+import type { Base, BlockDevice, FrozenDisk, LayerControl, RootfsStore } from "../rootfs/store.ts";
 
 /** Lets a test break a step. */
 export type BreakAt = (step: "acquireBase" | "overlay", error?: Error) => void;
@@ -56,6 +56,24 @@ export class FakeRootfs implements RootfsStore {
 
   async addLayer(disk: BlockDevice): Promise<BlockDevice> {
     return await this.#layer(disk.folder, disk.layers, disk.sizeMb);
+  }
+
+  async switchTo(next: BlockDevice, control: LayerControl | undefined): Promise<void> {
+    await control?.switchTo(next);
+  }
+
+  asWritten(disk: BlockDevice): Promise<BlockDevice> {
+    return Promise.resolve(disk);
+  }
+
+  async flatten(
+    disk: BlockDevice,
+    layer: string,
+    control: LayerControl | undefined,
+  ): Promise<BlockDevice> {
+    await control?.flatten(layer);
+    const kept = disk.layers.slice(0, disk.layers.indexOf(layer) + 1);
+    return { ...disk, layers: [...kept, ...disk.layers.slice(-1)] };
   }
 
   async freeze(

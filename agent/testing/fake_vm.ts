@@ -1,7 +1,7 @@
 /** A machine whose guest is a fake guest agent, with a memory that can be captured and brought back. */
 import { WrennError } from "@wrenn/common";
 import { PAGE_BYTES, type PageRun } from "../core/memory_pages.ts";
-import type { BlockDevice } from "../rootfs/store.ts";
+import type { BlockDevice, LayerControl } from "../rootfs/store.ts";
 import type { ExitInfo, GuestMemory, MachineSpec, Vm, VmStats } from "../vmm/driver.ts";
 import { type EnvdFaults, FakeEnvd } from "./fake_envd.ts";
 
@@ -104,19 +104,15 @@ export class FakeVm implements Vm {
     return Promise.resolve(pages.map((first) => ({ first, count: 1 })));
   }
 
-  switchDisk(disk: BlockDevice): Promise<void> {
-    this.#requireAlive();
-    this.disk = disk;
-    return Promise.resolve();
-  }
-
-  topLayer(): Promise<string> {
-    return Promise.resolve(this.disk.layers.at(-1) ?? "");
-  }
-
-  flattenDisk(): Promise<void> {
-    return Promise.resolve();
-  }
+  readonly layers: LayerControl = {
+    switchTo: (disk) => {
+      this.#requireAlive();
+      this.disk = disk;
+      return Promise.resolve();
+    },
+    topLayer: () => Promise.resolve(this.disk.layers.at(-1) ?? ""),
+    flatten: () => Promise.resolve(),
+  };
 
   async kill(): Promise<void> {
     await this.end({ code: undefined, signal: "SIGKILL", tail: "" });

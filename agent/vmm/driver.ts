@@ -4,7 +4,7 @@
  */
 import type { PageRun } from "../core/memory_pages.ts";
 import type { Slot } from "../network/slots.ts";
-import type { BlockDevice } from "../rootfs/store.ts";
+import type { BlockDevice, LayerControl } from "../rootfs/store.ts";
 import type { SnapshotEnvironment } from "../snapshot/manifest.ts";
 
 /** What every start needs. Everything in it exists already: the slot's TAP, the disk, the folder. */
@@ -109,15 +109,8 @@ export interface Vm {
    * itself has them. Only while the vCPUs stand still.
    */
   writtenPages(): Promise<PageRun[] | undefined>;
-  /** Continues on another top layer of the same disk; the old top is not written any more. */
-  switchDisk(disk: BlockDevice): Promise<void>;
-  /** File name, in the disk's folder, of the layer that is written. */
-  topLayer(): Promise<string>;
-  /**
-   * Takes everything above `layer`, a file name in the disk's folder, into the top layer, which then stands on it.
-   * The guest may run meanwhile.
-   */
-  flattenDisk(layer: string): Promise<void>;
+  /** Control of the disk's layers; undefined where the VMM knows one block device and nothing below it. */
+  readonly layers: LayerControl | undefined;
   /** Ends the process and waits until it is gone. Idempotent, never throws for a process already gone. */
   kill(): Promise<void>;
   /** Figures from /proc. */

@@ -2,7 +2,7 @@
 import { delay } from "@wrenn/common";
 import { z } from "zod";
 import { layerNode } from "../../core/qemu_args.ts";
-import type { BlockDevice } from "../../rootfs/store.ts";
+import type { BlockDevice, LayerControl } from "../../rootfs/store.ts";
 import type { QmpClient } from "./qmp.ts";
 
 const blockList = z.array(z.object({
@@ -21,7 +21,7 @@ const JOB = "flatten";
 const POLL_MS = 20;
 
 /** Control of the one disk of a machine. */
-export class QemuDisk {
+export class QemuDisk implements LayerControl {
   readonly #qmp: QmpClient;
 
   /** @param qmp Control connection of the machine. */

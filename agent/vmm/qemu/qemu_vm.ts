@@ -3,7 +3,7 @@ import { delay, logger, WrennError } from "@wrenn/common";
 import { z } from "zod";
 import type { PageRun } from "../../core/memory_pages.ts";
 import { CONSOLE_BYTES, CONSOLE_DEVICE, type RunFiles, STATE_FILE } from "../../core/qemu_args.ts";
-import type { BlockDevice } from "../../rootfs/store.ts";
+import type { LayerControl } from "../../rootfs/store.ts";
 import type { ExitInfo, GuestMemory, Vm, VmStats } from "../driver.ts";
 import { type MemoryRegion, openMemory, writtenPages } from "./guest_memory.ts";
 import { readFigures } from "./process_identity.ts";
@@ -55,8 +55,9 @@ export class QemuVm implements Vm {
   readonly pid: number;
   /** Settles when QEMU has ended and its sockets are removed. */
   readonly exited: Promise<ExitInfo>;
+  /** Control of its qcow2 layers. */
+  readonly layers: LayerControl;
   readonly #parts: QemuVmParts;
-  readonly #disk: QemuDisk;
   readonly #logTimer: ReturnType<typeof setInterval>;
   #console = "";
   #ended = false;
@@ -69,7 +70,12 @@ export class QemuVm implements Vm {
   /** @param parts A process that can be controlled. */
   constructor(parts: QemuVmParts) {
     this.#parts = parts;
-    this.#disk = new QemuDisk(parts.qmp);
+    const disk = new QemuDisk(parts.qmp);
+    this.layers = {
+      switchTo: (next) => this.#ask(() => disk.switchTo(next)),
+      topLayer: () => this.#ask(() => disk.topLayer()),
+      flatten: (layer) => this.#ask(() => disk.flatten(layer)),
+    };
     this.vmId = parts.vmId;
     this.pid = parts.process.pid;
     this.#logTimer = setInterval(() => this.#cutLog(), LOG_CHECK_MS);
@@ -132,21 +138,6 @@ export class QemuVm implements Vm {
   /** Pages that the guest has written to; undefined when it was booted. */
   async writtenPages(): Promise<PageRun[] | undefined> {
     return this.#parts.booted ? undefined : await writtenPages(this.#parts.memory);
-  }
-
-  /** Continues on another top layer. */
-  async switchDisk(disk: BlockDevice): Promise<void> {
-    await this.#ask(() => this.#disk.switchTo(disk));
-  }
-
-  /** Name of the layer that is written. */
-  async topLayer(): Promise<string> {
-    return await this.#ask(() => this.#disk.topLayer());
-  }
-
-  /** Takes everything above `layer` into the top layer. */
-  async flattenDisk(layer: string): Promise<void> {
-    await this.#ask(() => this.#disk.flatten(layer));
   }
 
   /** Ends the process: by QMP, and when it does not answer, by SIGKILL. */
