@@ -6,6 +6,7 @@ import { writeChangedPages } from "../snapshot/changed_pages.ts";
 import type { MemoryFile, SnapshotManifest } from "../snapshot/manifest.ts";
 import {
   type Snapshot,
+  type SnapshotContent,
   type SnapshotDraft,
   type SnapshotStore,
   spaceError,
@@ -28,7 +29,7 @@ export interface CaptureOrder {
 }
 
 /**
- * Writes the snapshot and answers when it is on disk. When it fails, the machine is as it was and nothing is left.
+ * Writes the snapshot and answers when it is on disk, or for a `fork` when it can be used. When it fails, the machine is as it was and nothing is left.
  *
  * @throws {WrennError} `no_space`, `sandbox_not_running` when the machine ended meanwhile.
  */
@@ -70,7 +71,7 @@ async function captureInto(
   }
   const frozen = await rootfs.freeze(machine.disk, draft.dir, { below: order.goesOn });
   await faultPoint("capture.disk", vm.pid);
-  const snapshot = await draft.commit({
+  const content: SnapshotContent = {
     kind: order.kind,
     sandbox_id: order.sandboxId,
     parent: origin,
@@ -87,7 +88,8 @@ async function captureInto(
     state,
     memory,
     disk: frozen.layers,
-  });
+  };
+  const snapshot = await (order.kind === "fork" ? draft.lend(content) : draft.commit(content));
   await faultPoint("capture.committed", vm.pid);
   if (order.goesOn && !machine.booted) {
     machine.memory = await store.attach(snapshot, machine.disk.folder);

@@ -10,9 +10,9 @@ import type { Snapshot } from "../snapshot/mod.ts";
 import { observeStart } from "../metrics.ts";
 import { capture } from "./capture.ts";
 import { faultPoint } from "./fault_point.ts";
-import { wakeIdentity } from "./identity.ts";
 import type { HostParts, Machine } from "./machine.ts";
 import type { SandboxRecord, SandboxRecords } from "./records.ts";
+import { quiesceGuest, wakeGuest } from "./standstill.ts";
 import type { Starter } from "./start.ts";
 import type { EndReason, Generation, Restored, SandboxOrder } from "./types.ts";
 import { fromDisk, requireUsable, wakeFrom, type Woken } from "./wake.ts";
@@ -40,8 +40,6 @@ const KEPT_GENERATIONS = 8;
 const MAX_LAYERS = 10;
 /** The image and the golden snapshot's layer. */
 const SHARED_LAYERS = 2;
-const QUIESCE_LIMIT_MS = 5_000;
-const WAKE_LIMIT_MS = 10_000;
 
 /** One sandbox's machine and files. */
 export class SandboxLife {
@@ -55,6 +53,8 @@ export class SandboxLife {
   #diskMb: number;
   #quiesced = false;
   #standsStill: boolean;
+  /** Settles when the guest of vCPUs that run again has been woken. */
+  #awake: Promise<void> = Promise.resolve();
   #timing: Readonly<Record<string, number>> = {};
 
   /** @param options Parts, order, and what a dead agent wrote down. */
@@ -133,9 +133,10 @@ export class SandboxLife {
   /** Freezes the guest, syncs its disks, stops its vCPUs. */
   async pause(): Promise<void> {
     const machine = this.#present();
+    await this.#awake;
     this.#standsStill = true;
     try {
-      this.#quiesced = await this.#quiesce(machine);
+      this.#quiesced = await quiesceGuest(machine, this.#options.order.id);
       await faultPoint("pause.frozen", machine.vm.pid);
       await machine.vm.pause();
       await faultPoint("pause.stopped", machine.vm.pid);
@@ -180,7 +181,9 @@ export class SandboxLife {
       throw error;
     }
     try {
-      if (running) await this.#goOn(machine);
+      // The copies of a fork need not wait until the guest has told its clock and thawed its processes.
+      if (running && kind === "fork") await this.#run(machine);
+      else if (running) await this.#goOn(machine);
       if (kind !== "generation") await this.#flatten(machine);
     } catch (error) {
       // Whoever asked is told of the failure, so that nobody would ever remove it.
@@ -347,27 +350,18 @@ export class SandboxLife {
     throw new Error("Sandbox has no machine");
   }
 
-  /** Freezes the guest and syncs its disks; a guest that does not answer is stopped all the same. */
-  async #quiesce({ guest }: Machine): Promise<boolean> {
-    const limit = AbortSignal.timeout(QUIESCE_LIMIT_MS);
-    try {
-      return (await guest.quiesce({ sync: true }, limit)).synced;
-    } catch (error) {
-      this.#log.warn("Guest cannot be frozen", { id: this.#options.order.id, error });
-      return false;
-    }
-  }
-
   /** The guest's clock stood still with its vCPUs. A guest that does not answer is running all the same. */
   async #goOn(machine: Machine): Promise<void> {
-    const { parts, order } = this.#options;
+    await this.#run(machine);
+    await this.#awake;
+  }
+
+  /** Lets the vCPUs run; the guest wakes up on the side. */
+  async #run(machine: Machine): Promise<void> {
     await machine.vm.resume();
     this.#standsStill = false;
-    try {
-      await wakeIdentity(parts, machine, AbortSignal.timeout(WAKE_LIMIT_MS));
-    } catch (error) {
-      this.#log.warn("Cannot wake a resumed guest", { id: order.id, error });
-    }
+    const { parts, order, signal } = this.#options;
+    this.#awake = wakeGuest(parts, machine, order.id, signal);
   }
 
   async #keep(snapshot: Snapshot, named: boolean): Promise<void> {

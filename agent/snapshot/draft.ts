@@ -7,6 +7,7 @@ import {
   manifestDigest,
   type MemoryFile,
   type Snapshot,
+  type SnapshotFile,
   type SnapshotManifest,
 } from "./manifest.ts";
 import { spaceError } from "./space.ts";
@@ -87,7 +88,31 @@ export class SnapshotDraft implements AsyncDisposable {
     }
   }
 
-  /** Removes the folder unless it was committed. */
+  /**
+   * Makes a snapshot that is used at once and then removed. It does not outlive the agent: nothing is synced, the
+   * digests of its files are not worked out, and the folder keeps the name by which a start sweeps it.
+   */
+  async lend(content: SnapshotContent): Promise<Snapshot> {
+    const { state, memory, disk, ...facts } = content;
+    const file = async (name: string): Promise<SnapshotFile> => {
+      const { size } = await Deno.stat(join(this.dir, name));
+      return { file: name, bytes: size, digest: "" };
+    };
+    const disks: DiskFile[] = [];
+    for (const name of disk) disks.push({ ...await file(name), digested: "head" });
+    const manifest: SnapshotManifest = {
+      format: FORMAT,
+      id: this.id,
+      ...facts,
+      bytes: 0,
+      digest: "",
+      ...{ state: await file(state), memory, disk: disks },
+    };
+    this.#committed = true;
+    return { id: this.id, dir: this.dir, manifest };
+  }
+
+  /** Removes the folder unless it was committed or lent. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.#committed) await Deno.remove(this.dir, { recursive: true });
   }

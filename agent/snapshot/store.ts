@@ -124,17 +124,14 @@ export class SnapshotStore {
     });
   }
 
-  /** Removes a snapshot. What others share with it stays. Idempotent. */
+  /** Removes a snapshot, also one that was lent. What others share with it stays. Idempotent. */
   async remove(id: SnapshotId): Promise<void> {
     this.#manifests.delete(id);
     const gone = join(this.#root, `.gone-${id}`);
-    try {
-      // A folder that is half removed must not look like a snapshot.
-      await Deno.rename(join(this.#root, id), gone);
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return;
-      throw error;
-    }
+    // A folder that is half removed must not look like a snapshot.
+    const found = await renamed(join(this.#root, id), gone) ||
+      await renamed(join(this.#root, draftName(id)), gone);
+    if (!found) return;
     await Deno.remove(gone, { recursive: true });
     // Someone may have read it while it was removed.
     this.#manifests.delete(id);
@@ -209,6 +206,17 @@ function parse(id: SnapshotId, text: string): SnapshotManifest {
   if (manifest.digest !== digest) throw corrupt("was changed");
   if (manifest.id !== id) throw corrupt("is another snapshot's");
   return manifest;
+}
+
+/** False when there is nothing of that name. */
+async function renamed(from: string, to: string): Promise<boolean> {
+  try {
+    await Deno.rename(from, to);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
 }
 
 async function isThere(path: string): Promise<boolean> {

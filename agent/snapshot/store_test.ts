@@ -173,6 +173,30 @@ Deno.test("attach() links the memory's files and leaves those that are there", a
   });
 });
 
+Deno.test("a snapshot that is lent can be used, is nobody's, and goes with remove() or the agent", async () => {
+  await withRoot(async (root, folder) => {
+    const store = new SnapshotStore({ root, reserveMb: 0 });
+    const lend = async (): Promise<Snapshot> => {
+      await using draft = await filledDraft(store);
+      return await draft.lend(await contentIn(draft.dir));
+    };
+    const [first, second] = [await lend(), await lend()];
+    const disk = join(folder, "disk");
+    await Deno.mkdir(disk);
+    await store.attach(first, disk);
+    assertEquals(await namesIn(disk), [FILES.base, FILES.diff].sort());
+    assertEquals(first.manifest.disk.map(({ file }) => file), [FILES.image, FILES.layer]);
+    await Deno.stat(join(first.dir, first.manifest.state.file));
+    assertEquals(await store.list(), []);
+    await store.remove(first.id);
+    await store.remove(first.id);
+    assertEquals(await namesIn(disk), [FILES.base, FILES.diff].sort(), "what was taken stays");
+    assertEquals(await namesIn(root), [`.draft-${second.id}`]);
+    assertEquals(await new SnapshotStore({ root, reserveMb: 0 }).sweep(), 1);
+    assertEquals(await namesIn(root), []);
+  });
+});
+
 Deno.test("draft() keeps the reserve free", async () => {
   await withRoot(async (root) => {
     const store = new SnapshotStore({ root, reserveMb: 2 ** 40 });

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { type Client, createClient } from "@connectrpc/connect";
 import { AgentService } from "@wrenn/proto/agent";
 import { delay, denoTransport, runCommand } from "@wrenn/common";
-import { defaultCacheDir, ensureImages } from "../../tasks/images/mod.ts";
+import { provideImages } from "./test_images.ts";
 import { goldenEnv } from "../../tasks/lib/golden_dir.ts";
 
 /** Slots of these tests. */
@@ -29,7 +29,7 @@ export class AgentHome implements AsyncDisposable {
   static async make(templates: readonly string[]): Promise<AgentHome> {
     const home = new AgentHome(await Deno.makeTempDir({ prefix: "agent-home-" }));
     await Deno.mkdir(home.dataDir);
-    await ensureImages({ dataDir: home.dataDir, cacheDir: defaultCacheDir(), names: templates });
+    await provideImages(home.dataDir, templates);
     return home;
   }
 

@@ -1,7 +1,7 @@
 /**
  * Starts QEMU as root in a jail. A chain of small programs, each replaced by the next, so that one process
- * id leads from the shell to QEMU: redirections and cgroup, network namespace, own mount, IPC and UTS
- * namespace, capabilities, limits. QEMU then opens its files, takes the disk's folder as its root and drops to the
+ * id leads from the shell to QEMU: redirections, limits and cgroup, network namespace, own mount, IPC and UTS
+ * namespace, capabilities. QEMU then opens its files, takes the disk's folder as its root and drops to the
  * VM's uid: of what lies there it can open its own layer and the file for its state.
  */
 import { STATE_FD } from "../../core/qemu_args.ts";
@@ -31,6 +31,9 @@ const CAPABILITIES = "+setuid,+setgid,+sys_chroot,+dac_override";
 
 const SCRIPT = `exec </dev/null >>"$1" 2>&1
 umask 077
+ulimit -c 0
+ulimit -n ${MAX_FILES}
+ulimit -p ${MAX_THREADS} 2>/dev/null || ulimit -u ${MAX_THREADS} # dash and busybox; bash
 echo ${OOM_SCORE_ADJ} >/proc/self/oom_score_adj
 if [ -n "$2" ]; then echo 0 >"$2/cgroup.procs"; fi
 if [ -n "$3" ]; then exec ${STATE_FD}<"$3"; fi
@@ -47,7 +50,6 @@ export function jailArgs(jail: Jail, qemu: readonly string[]): string[] {
       ...["setpriv", "--no-new-privs", "--inh-caps=-all", `--bounding-set=-all,${CAPABILITIES}`],
       "--",
     ],
-    ["prlimit", "--core=0", `--nofile=${MAX_FILES}`, `--nproc=${MAX_THREADS}`, "--"],
     qemu,
   ].flat();
 }

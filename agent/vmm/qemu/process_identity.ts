@@ -26,7 +26,7 @@ export interface ProcessFigures {
 }
 
 /** The programs that turn one into the next until QEMU runs: see `launcher.ts`. */
-const LAUNCHERS = new Set("sh dash bash busybox nsenter unshare setpriv prlimit".split(" "));
+const LAUNCHERS = new Set("sh dash bash busybox nsenter unshare setpriv".split(" "));
 /** `USER_HZ`: 100 on every architecture that QEMU's microvm runs on. */
 const TICK_MS = 10;
 const PAGE_BYTES = 4096;

@@ -1,8 +1,8 @@
 /** What tests of a VMM driver need of a host: images, slots, disks, run folders. Leaves nothing behind. */
 import { CleanupStack, newExecutionId, newSandboxId, runCommand } from "@wrenn/common";
-import { defaultCacheDir, ensureImages } from "../../../tasks/images/mod.ts";
 import { NetnsSlots } from "../../network/netns_slots.ts";
 import { Qcow2Store } from "../../rootfs/qcow2_store.ts";
+import { provideImages } from "../../testing/test_images.ts";
 import type { BlockDevice } from "../../rootfs/store.ts";
 import type { BootSpec, MachineSpec, RestoreSpec } from "../driver.ts";
 
@@ -33,8 +33,8 @@ export class VmHost implements AsyncDisposable {
     try {
       const root = await Deno.makeTempDir({ prefix: "wrenn-vmm-" });
       undo.add(() => Deno.remove(root, { recursive: true }), "test folder");
-      const dataDir = Deno.env.get("WRENN_TEST_DATA_DIR") || `${root}/data`;
-      await ensureImages({ dataDir, cacheDir: defaultCacheDir(), names: [template] });
+      const dataDir = `${root}/data`;
+      await provideImages(dataDir, [template]);
       await Deno.mkdir(`${root}/run`, { mode: 0o700 });
       const host = new VmHost(dataDir, `${root}/run`, undo);
       await host.#slots.start();
