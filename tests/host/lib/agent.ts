@@ -9,7 +9,7 @@ import {
   runCommand,
 } from "@wrenn/common";
 import { AgentService, type Sandbox } from "@wrenn/proto/agent";
-import { defaultCacheDir, ensureImages } from "../../../tasks/images/mod.ts";
+import { provideImages } from "../../../agent/testing/test_images.ts";
 import { goldenEnv } from "../../../tasks/lib/golden_dir.ts";
 import { processesNaming } from "./leftovers.ts";
 import { startProcess, type TestProcess, untilOffers } from "./process.ts";
@@ -71,11 +71,7 @@ export class TestAgent implements AsyncDisposable {
         await runCommand(["mount", "-o", "loop", image, agent.dataDir]);
         undo.add(async () => void await runCommand(["umount", agent.dataDir]), "mount");
       }
-      await ensureImages({
-        dataDir: agent.dataDir,
-        cacheDir: defaultCacheDir(),
-        names: setup.templates,
-      });
+      await provideImages(agent.dataDir, setup.templates);
       undo.add(() => agent.#sweep(), "agent");
       await agent.start();
       return agent;

@@ -1,0 +1,114 @@
+/**
+ * The lab: a host with a real KVM and device-mapper inside QEMU, on which the host agent is tested where the
+ * machine itself offers neither. Its drives are built once and kept in the build cache; what a run writes to them
+ * is gone with it.
+ */
+import { join } from "node:path";
+import { tscKhzOf } from "../../agent/vmm/qemu/host_facts.ts";
+import { BuildCache } from "../images/cache.ts";
+import { exec } from "../images/exec.ts";
+import { defaultCacheDir, ensureImages } from "../images/mod.ts";
+import type { Progress } from "../images/types.ts";
+import { labArgs, type LabDrive } from "./core/lab_args.ts";
+import type { LabOrder } from "./core/lab_order.ts";
+import { dataDrive } from "./data_drive.ts";
+import { writeOrder } from "./order_drive.ts";
+import { rootDrive } from "./root_drive.ts";
+
+/** Templates that the lab has. */
+const TEMPLATES = ["minimal", "base"];
+const CPUS = 2;
+const MEMORY_MB = 6144;
+/** Room for files that come back. */
+const OUT_BYTES = 1 << 30;
+const CONSOLE_LINES = 40;
+
+/** A lab that is built. */
+export interface Lab {
+  readonly kernel: string;
+  readonly initrd: string;
+  /** Root file system and data folder. */
+  readonly drives: readonly LabDrive[];
+}
+
+/** How to run something in it. */
+export interface LabRun {
+  /** Folder on this machine for the files that the command leaves in `/out`. */
+  readonly out?: string;
+  /** Ends the lab. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Builds what is not built yet. Several at once are safe: they take turns. */
+export async function buildLab(progress: Progress, signal?: AbortSignal): Promise<Lab> {
+  const cacheDir = defaultCacheDir();
+  const dataDir = join(cacheDir, "lab");
+  const ensured = await ensureImages({
+    dataDir,
+    cacheDir,
+    names: TEMPLATES,
+    progress,
+    ...(signal ? { signal } : {}),
+  });
+  using cache = await BuildCache.open(join(cacheDir, "images"), progress, signal);
+  const kernel = ensured.kernel.manifest;
+  const root = await rootDrive(cache, { kernel, progress, signal });
+  const data = await dataDrive(cache, dataDir, ensured, { progress, signal });
+  return {
+    kernel: join(dataDir, "kernels/vmlinux"),
+    initrd: join(dataDir, "kernels/initrd.img"),
+    drives: [{ name: "root", path: root }, { name: "data", path: data }],
+  };
+}
+
+/**
+ * Runs a command in a new lab, its output going to this process's, and answers its exit code.
+ *
+ * @throws {Error} When the lab ends before the command does; the message has the end of its console.
+ */
+export async function runInLab(lab: Lab, order: LabOrder, run: LabRun = {}): Promise<number> {
+  const work = await Deno.makeTempDir({ prefix: "wrenn-lab-", dir: "/var/tmp" });
+  try {
+    const at = (name: string): string => join(work, name);
+    await Deno.mkdir(at("order"));
+    await writeOrder(order, at("order.tar"), at("order"));
+    const drives = [...lab.drives, { name: "order", path: at("order.tar") }];
+    if (run.out !== undefined) {
+      await Deno.writeFile(at("files"), new Uint8Array());
+      await Deno.truncate(at("files"), OUT_BYTES);
+      drives.push({ name: "files", path: at("files"), kept: true } as LabDrive);
+    }
+    const child = new Deno.Command("qemu-system-x86_64", {
+      args: labArgs({
+        cpus: CPUS,
+        memoryMb: MEMORY_MB,
+        tscKhz: tscKhzOf(await Deno.readTextFile("/proc/cpuinfo")),
+        kernel: lab.kernel,
+        initrd: lab.initrd,
+        drives,
+        console: at("console"),
+        exitCode: at("code"),
+      }),
+      env: { TMPDIR: work },
+      stdin: "null",
+      stdout: "piped",
+      ...(run.signal ? { signal: run.signal } : {}),
+    }).spawn();
+    await child.stdout.pipeTo(Deno.stdout.writable, { preventClose: true });
+    const { code } = await child.status;
+    run.signal?.throwIfAborted();
+    const answer = await Deno.readTextFile(at("code")).catch(() => "");
+    if (!/^\d+\n$/.test(answer)) {
+      const lines = (await Deno.readTextFile(at("console")).catch(() => "")).split("\n");
+      const tail = lines.slice(-CONSOLE_LINES).join("\n");
+      throw new Error(`The lab ended before its command (QEMU: exit ${code}):\n${tail}`);
+    }
+    if (run.out !== undefined) {
+      await Deno.mkdir(run.out, { recursive: true });
+      await exec(["tar", "-xf", at("files"), "-C", run.out]);
+    }
+    return Number(answer);
+  } finally {
+    await Deno.remove(work, { recursive: true });
+  }
+}
