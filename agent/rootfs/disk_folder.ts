@@ -2,32 +2,14 @@
  * The folder of one disk: `base-{hash}.ext4`, then layers `layer-{hex}.qcow2`, each naming the one below it by its
  * plain name. Names never repeat, so a hard link to a layer finds what is below it in every folder that has both.
  */
-import { randomHex } from "@wrenn/common";
 import { join } from "node:path";
+import { isBase, isLayer, writeSparse } from "./disk_files.ts";
 import { QCOW2_HEAD_BYTES, type Qcow2Info, qcow2Overlay, readQcow2 } from "./qcow2_header.ts";
 import type { BlockDevice } from "./store.ts";
 
 const MIB = 1024 * 1024;
-const LAYER = /^layer-[0-9a-f]{16}\.qcow2$/;
-const BASE = /^base-[0-9a-f]{16}\.ext4$/;
 /** Chains are kept short; a longer one is a loop. */
 const MAX_LAYERS = 64;
-
-/** A name for a new layer. */
-export function newLayerName(): string {
-  return `layer-${randomHex(8)}.qcow2`;
-}
-
-/** The name of a base image's link, from its content hash, which may be any text. */
-export async function baseName(hash: string): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(hash));
-  return `base-${new Uint8Array(digest).toHex().slice(0, 16)}.ext4`;
-}
-
-/** True for the name of a base image or of a layer. */
-export function isDiskFile(name: string): boolean {
-  return LAYER.test(name) || BASE.test(name);
-}
 
 /**
  * Writes an empty layer of `sizeMb` over a file of the same folder. Mode 0600, owned by `uid`. It has its name when it
@@ -39,22 +21,8 @@ export async function writeLayer(
   below: string,
   { sizeMb, uid }: { sizeMb: number; uid: number },
 ): Promise<void> {
-  const content = qcow2Overlay(sizeMb * MIB, below, below.endsWith(".ext4") ? "raw" : "qcow2");
-  const path = join(folder, `.new-${name}`);
-  try {
-    using file = await Deno.open(path, { write: true, createNew: true, mode: 0o600 });
-    for (const { at, bytes } of content.parts) {
-      await file.seek(at, Deno.SeekMode.Start);
-      for (let done = 0; done < bytes.length;) done += await file.write(bytes.subarray(done));
-    }
-    await file.truncate(content.length);
-    await Deno.chown(path, uid, uid);
-    await Deno.rename(path, join(folder, name));
-  } catch (error) {
-    // It may not even have been made; the error above says why.
-    await Deno.remove(path).catch(() => {});
-    throw error;
-  }
+  const content = qcow2Overlay(sizeMb * MIB, below, isBase(below) ? "raw" : "qcow2");
+  await writeSparse(join(folder, name), { ...content, uid });
 }
 
 /** Reads what a layer says of itself. @throws {Error} When it is damaged. */
@@ -77,14 +45,14 @@ export async function readLayer(path: string): Promise<Qcow2Info> {
 export async function readDisk(folder: string): Promise<BlockDevice> {
   const infos = new Map<string, Qcow2Info>();
   for await (const { name } of Deno.readDir(folder)) {
-    if (LAYER.test(name)) infos.set(name, await readLayer(join(folder, name)));
+    if (isLayer(name)) infos.set(name, await readLayer(join(folder, name)));
   }
   const below = new Set([...infos.values()].map(({ backing }) => backing));
   const tops = [...infos.keys()].filter((name) => !below.has(name));
   const [top] = tops;
   if (top === undefined || tops.length > 1) throw new Error(`'${folder}' holds no single disk`);
   const layers = [top];
-  for (let name = top; !BASE.test(name);) {
+  for (let name = top; !isBase(name);) {
     const info = infos.get(name);
     if (info === undefined) throw new Error(`'${folder}' has no layer '${name}'`);
     if (!info.backing) throw new Error(`'${folder}' has nothing below '${name}'`);

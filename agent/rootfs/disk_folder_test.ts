@@ -1,13 +1,7 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import {
-  baseName,
-  isDiskFile,
-  newLayerName,
-  readDisk,
-  readLayer,
-  writeLayer,
-} from "./disk_folder.ts";
+import { baseName, isDiskFile, newLayerName } from "./disk_files.ts";
+import { readDisk, readLayer, writeLayer } from "./disk_folder.ts";
 import { QCOW2_HEAD_BYTES, qcow2Overlay, readQcow2 } from "./qcow2_header.ts";
 
 const MIB = 1024 * 1024;
@@ -91,7 +85,7 @@ Deno.test("readQcow2() never reads outside of what it was given, whatever the he
 });
 
 Deno.test("names of layers never repeat, a base's name follows from its hash alone", async () => {
-  const made = Array.from({ length: 200 }, newLayerName);
+  const made = Array.from({ length: 200 }, (_, i) => newLayerName(i % 2 ? "cow" : "qcow2"));
   assertEquals(new Set(made).size, 200);
   for (const name of made) assert(isDiskFile(name), name);
   const [a, b] = [await baseName("sha256:x/../y"), await baseName("")];

@@ -1,18 +1,13 @@
 /** Root disks as chains of qcow2 layers over raw ext4 images. */
-import { hasCode, isSandboxId, type Logger, logger, WrennError } from "@wrenn/common";
-import { statfs } from "node:fs/promises";
+import { type Logger, logger, runCommand } from "@wrenn/common";
 import { basename, join } from "node:path";
-import { baseName, isDiskFile, newLayerName, readDisk, writeLayer } from "./disk_folder.ts";
-import { ImageManifest, isTemplateName } from "./manifest.ts";
+import { spaceError } from "../snapshot/space.ts";
+import { Bases, diskSize } from "./bases.ts";
+import { baseName, linkAll, linkBase, newLayerName, sealLayers } from "./disk_files.ts";
+import { readDisk, writeLayer } from "./disk_folder.ts";
+import { DiskFolders } from "./disk_folders.ts";
+import { exportTo } from "./export_image.ts";
 import type { Base, BlockDevice, FrozenDisk, LayerControl, RootfsStore } from "./store.ts";
-
-const MIB = 1024 * 1024;
-/** Largest disk: what a qcow2 L1 table of one cluster covers. */
-const MAX_DISK_MB = 4 * 1024 * 1024;
-/** A machine that is nobody's: in a pool, or becoming a golden snapshot. */
-const NOBODYS = /^(?:warm|gold)-[0-9a-f]{16}$/;
-/** The VMM passes through as the VM's uid, and lists nothing. */
-const FOLDER_MODE = 0o711;
 
 /** Options of {@linkcode Qcow2Store}. */
 export interface Qcow2StoreOptions {
@@ -30,44 +25,36 @@ export interface Qcow2StoreOptions {
  * snapshots lie on one file system.
  */
 export class Qcow2Store implements RootfsStore {
-  readonly #images: string;
-  readonly #sandboxes: string;
-  readonly #reserveMb: number;
-  readonly #log: Logger;
-  readonly #held = new Set<Base>();
+  readonly #bases: Bases;
+  readonly #folders: DiskFolders;
 
-  constructor(options: Qcow2StoreOptions) {
-    this.#images = `${options.dataDir}/images`;
-    this.#sandboxes = `${options.dataDir}/sandboxes`;
-    this.#reserveMb = options.reserveMb ?? 256;
-    this.#log = options.log ?? logger("agent", "rootfs");
+  /** @param options Where everything lies. */
+  constructor({ dataDir, reserveMb = 256, log = logger("agent", "rootfs") }: Qcow2StoreOptions) {
+    this.#bases = new Bases(`${dataDir}/images`, log);
+    this.#folders = new DiskFolders(dataDir, reserveMb);
   }
 
   /** {@inheritDoc RootfsStore.acquireBase} */
   async acquireBase(template: string): Promise<Base> {
-    const base = await this.#readBase(template);
-    this.#held.add(base);
-    return base;
+    return await this.#bases.acquire(template);
   }
 
   /** {@inheritDoc RootfsStore.releaseBase} */
   releaseBase(base: Base): void {
-    this.#held.delete(base);
+    this.#bases.release(base);
   }
 
   /** {@inheritDoc RootfsStore.references} */
   references(template: string): number {
-    let count = 0;
-    for (const base of this.#held) if (base.template === template) count++;
-    return count;
+    return this.#bases.references(template);
   }
 
   /** {@inheritDoc RootfsStore.overlay} */
   async overlay(diskId: string, base: Base, sizeMb: number): Promise<BlockDevice> {
     const size = diskSize(base, sizeMb);
-    if (!this.#held.has(base)) throw new Error(`Base of '${base.template}' is not held`);
+    this.#bases.requireHeld(base);
     const link = await baseName(base.hash);
-    return await this.#make(diskId, async (folder) => {
+    return await this.#folders.make(diskId, async (folder) => {
       await linkBase(base.path, join(folder, link));
       return await withNewLayer(folder, [link], size);
     });
@@ -75,7 +62,7 @@ export class Qcow2Store implements RootfsStore {
 
   /** {@inheritDoc RootfsStore.overlayOn} */
   async overlayOn(diskId: string, frozen: FrozenDisk): Promise<BlockDevice> {
-    return await this.#make(diskId, async (folder) => {
+    return await this.#folders.make(diskId, async (folder) => {
       await linkAll(frozen.layers, frozen.folder, folder);
       return await withNewLayer(folder, frozen.layers, frozen.sizeMb);
     });
@@ -84,7 +71,7 @@ export class Qcow2Store implements RootfsStore {
   /** {@inheritDoc RootfsStore.addLayer} */
   async addLayer(disk: BlockDevice, uid: number): Promise<BlockDevice> {
     try {
-      await this.#requireSpace();
+      await this.#folders.requireSpace();
       return await withNewLayer(disk.folder, disk.layers, disk.sizeMb, uid);
     } catch (error) {
       throw spaceError(error);
@@ -137,11 +124,7 @@ export class Qcow2Store implements RootfsStore {
     const frozen = below ? layers.slice(0, -1) : [...layers];
     try {
       await linkAll(frozen, from, folder);
-      for (const name of frozen) {
-        if (name.startsWith("base-")) continue;
-        await Deno.chown(join(folder, name), 0, 0);
-        await Deno.chmod(join(folder, name), 0o400);
-      }
+      await sealLayers(frozen, folder);
       return { folder, layers: frozen, sizeMb };
     } catch (error) {
       throw spaceError(error);
@@ -150,152 +133,41 @@ export class Qcow2Store implements RootfsStore {
 
   /** {@inheritDoc RootfsStore.rename} */
   async rename(disk: BlockDevice, diskId: string): Promise<BlockDevice> {
-    const folder = this.#folder(diskId);
-    if (await exists(folder)) {
-      throw new WrennError("already_exists", `Sandbox '${diskId}' has a disk already`);
-    }
-    await Deno.rename(disk.folder, folder);
+    const folder = await this.#folders.move(disk.folder, diskId);
     return { ...disk, folder, path: join(folder, basename(disk.path)) };
   }
 
   /** {@inheritDoc RootfsStore.find} */
   async find(diskId: string): Promise<BlockDevice> {
-    const folder = this.#folder(diskId);
-    if (!(await exists(folder))) {
-      throw new WrennError("sandbox_not_found", `Sandbox '${diskId}' has no disk`);
-    }
-    return await readDisk(folder);
+    return await readDisk(await this.#folders.present(diskId));
   }
 
   /** {@inheritDoc RootfsStore.remove} */
   async remove(diskId: string): Promise<void> {
-    await removeTree(this.#folder(diskId));
+    await this.#folders.remove(diskId);
   }
 
   /** {@inheritDoc RootfsStore.usedMb} */
   async usedMb(diskId: string): Promise<number> {
-    const folder = this.#folder(diskId);
-    try {
-      let blocks = 0;
-      for await (const { name } of Deno.readDir(folder)) {
-        if (!isDiskFile(name)) continue;
-        const info = await Deno.stat(join(folder, name));
-        if (info.nlink === 1) blocks += info.blocks ?? 0;
-      }
-      return Math.ceil(blocks * 512 / MIB);
-    } catch (cause) {
-      if (!(cause instanceof Deno.errors.NotFound)) throw cause;
-      throw new WrennError("sandbox_not_found", `Sandbox '${diskId}' has no disk`, { cause });
-    }
+    return await this.#folders.usedMb(diskId);
+  }
+
+  /** {@inheritDoc RootfsStore.exportImage} */
+  async exportImage(disk: BlockDevice, target: string): Promise<void> {
+    const convert = ["qemu-img", "convert", "-U", "-f", "qcow2", "-O", "raw", "-S", "4k"] as const;
+    await exportTo(target, async (path) => void await runCommand([...convert, disk.path, path]));
   }
 
   /** {@inheritDoc RootfsStore.templates} */
   async templates(): Promise<Base[]> {
-    const bases: Base[] = [];
-    for (const file of await namesIn(this.#images)) {
-      const template = file.endsWith(".json") ? file.slice(0, -5) : "";
-      if (!isTemplateName(template)) continue;
-      try {
-        bases.push(await this.#readBase(template));
-      } catch (error) {
-        if (!hasCode(error, "template_not_found")) throw error;
-        this.#log.warn("A template cannot be used", { template, error });
-      }
-    }
-    return bases;
+    return await this.#bases.list();
   }
 
   /** {@inheritDoc RootfsStore.sweep} */
   async sweep(keep: ReadonlySet<string>): Promise<number> {
-    const stale = (await namesIn(this.#sandboxes)).filter((id) => isDiskId(id) && !keep.has(id));
-    for (const id of stale) await removeTree(this.#folder(id));
+    const stale = (await this.#folders.ids()).filter((id) => !keep.has(id));
+    for (const id of stale) await this.#folders.remove(id);
     return stale.length;
-  }
-
-  async #readBase(template: string): Promise<Base> {
-    const unknown = (cause?: unknown) =>
-      new WrennError("template_not_found", `Template '${template.slice(0, 64)}' does not exist`, {
-        cause,
-      });
-    const damaged = (cause?: unknown) =>
-      new WrennError("template_not_found", `Template '${template}' is damaged on this host`, {
-        cause,
-      });
-    if (!isTemplateName(template)) throw unknown();
-    const path = `${this.#images}/${template}.ext4`;
-    let text: string;
-    let image: Deno.FileInfo;
-    try {
-      text = await Deno.readTextFile(`${this.#images}/${template}.json`);
-      image = await Deno.stat(path);
-    } catch (error) {
-      throw error instanceof Deno.errors.NotFound ? unknown(error) : error;
-    }
-    const manifest = parseManifest(text);
-    if (manifest instanceof Error) throw damaged(manifest);
-    if (manifest.name !== template || !image.isFile || image.size > manifest.disk_mb * MIB) {
-      throw damaged(new Error("Manifest and image do not belong together"));
-    }
-    return { template, path, sizeMb: manifest.disk_mb, hash: manifest.hash };
-  }
-
-  /** Makes a disk's folder and what `fill` puts into it; nothing stays when that fails. */
-  async #make(
-    diskId: string,
-    fill: (folder: string) => Promise<BlockDevice>,
-  ): Promise<BlockDevice> {
-    const folder = this.#folder(diskId);
-    await Deno.mkdir(this.#sandboxes, { recursive: true, mode: FOLDER_MODE });
-    await this.#requireSpace();
-    await makeFolder(folder, diskId);
-    try {
-      return await fill(folder);
-    } catch (error) {
-      await Deno.remove(folder, { recursive: true });
-      throw spaceError(error);
-    }
-  }
-
-  /** Only a well-formed id becomes part of a path. */
-  #folder(diskId: string): string {
-    if (isDiskId(diskId)) return join(this.#sandboxes, diskId);
-    throw new WrennError("invalid_request", `Wrong sandbox id '${diskId.slice(0, 64)}'`);
-  }
-
-  async #requireSpace(): Promise<void> {
-    const { bavail, bsize } = await statfs(this.#sandboxes);
-    if (bavail * bsize < this.#reserveMb * MIB) throw noSpace();
-  }
-}
-
-function diskSize(base: Base, sizeMb: number): number {
-  if (!Number.isInteger(sizeMb) || sizeMb < 0 || sizeMb > MAX_DISK_MB) {
-    throw new WrennError("invalid_request", `Disk size must be 0 to ${MAX_DISK_MB} MiB`);
-  }
-  if (sizeMb === 0) return base.sizeMb;
-  if (sizeMb >= base.sizeMb) return sizeMb;
-  throw new WrennError(
-    "invalid_request",
-    `Disk of ${sizeMb} MiB is smaller than template '${base.template}', ${base.sizeMb} MiB`,
-  );
-}
-
-function parseManifest(text: string): ImageManifest | Error {
-  try {
-    return ImageManifest.parse(JSON.parse(text));
-  } catch (error) {
-    return error instanceof Error ? error : new Error("Unknown fault", { cause: error });
-  }
-}
-
-async function makeFolder(folder: string, diskId: string): Promise<void> {
-  try {
-    await Deno.mkdir(folder);
-    // Past the umask.
-    await Deno.chmod(folder, FOLDER_MODE);
-  } catch (cause) {
-    if (!(cause instanceof Deno.errors.AlreadyExists)) throw spaceError(cause);
-    throw new WrennError("already_exists", `Sandbox '${diskId}' has a disk already`, { cause });
   }
 }
 
@@ -308,70 +180,12 @@ async function withNewLayer(
 ): Promise<BlockDevice> {
   const below = layers.at(-1);
   if (below === undefined) throw new Error("A disk without a base");
-  const name = newLayerName();
+  const name = newLayerName("qcow2");
   await writeLayer(folder, name, below, { sizeMb, uid });
   return { path: join(folder, name), format: "qcow2", sizeMb, folder, layers: [...layers, name] };
-}
-
-async function linkBase(from: string, to: string): Promise<void> {
-  try {
-    await Deno.link(from, to);
-  } catch (cause) {
-    if (!(cause instanceof Error && "code" in cause && cause.code === "EXDEV")) throw cause;
-    throw new Error("Images, disks and snapshots must lie on one file system", { cause });
-  }
-}
-
-async function linkAll(names: readonly string[], from: string, to: string): Promise<void> {
-  for (const name of names) await Deno.link(join(from, name), join(to, name));
 }
 
 function required(control: LayerControl | undefined): LayerControl {
   if (control === undefined) throw new Error("This VMM does not read qcow2");
   return control;
-}
-
-function isDiskId(id: string): boolean {
-  return isSandboxId(id) || NOBODYS.test(id);
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await Deno.lstat(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}
-
-async function removeTree(path: string): Promise<void> {
-  try {
-    await Deno.remove(path, { recursive: true });
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-}
-
-/** Entries of a folder in order; none when it does not exist. */
-async function namesIn(folder: string): Promise<string[]> {
-  try {
-    return (await Array.fromAsync(Deno.readDir(folder), (entry) => entry.name)).sort();
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw error;
-  }
-}
-
-function noSpace(cause?: unknown): WrennError {
-  return new WrennError("no_space", "No disk space left on this host", { cause });
-}
-
-function spaceError(error: unknown): unknown {
-  const code = systemCode(error);
-  return code === "ENOSPC" || code === "EDQUOT" ? noSpace(error) : error;
-}
-
-function systemCode(error: unknown): string | undefined {
-  return error instanceof Error && "code" in error ? String(error.code) : undefined;
 }

@@ -59,6 +59,8 @@ async function open(): Promise<StoreFixture> {
     },
     holds: async (disk, offset, length, fill) =>
       !(await qemuIo(disk, `read -P ${fill} ${offset} ${length}`)).includes("failed"),
+    putInForce: () => Promise.resolve(),
+    layerOwner: (uid) => uid,
     check: async (disk) => void await runCommand(["qemu-img", "check", "-q", disk.path]),
     snapshotFolder: () => Deno.makeTempDir({ dir: dataDir, prefix: "snap-" }),
     picture: () => listing(dataDir),
@@ -108,6 +110,7 @@ Deno.test("Qcow2Store lets a VM's user pass through its folder and no one read i
   await using f = await open();
   await f.addTemplate("base", 2, 1);
   const disk = await f.store.overlay(ID, await f.store.acquireBase("base"), 0);
+  assertEquals(disk.path, `${disk.folder}/${disk.layers[1]}`);
   assertEquals(((await Deno.stat(disk.folder)).mode ?? 0) & 0o777, 0o711);
   assertEquals(((await Deno.stat(disk.path)).mode ?? 0) & 0o777, 0o600);
   assertEquals((await Deno.stat(`${disk.folder}/${disk.layers[0]}`)).nlink, 2);

@@ -92,8 +92,8 @@ export interface RootfsStore {
   /** The disk as the VMM that has it open writes it: a layer that was never put into force is removed. */
   asWritten(disk: BlockDevice, control: LayerControl | undefined): Promise<BlockDevice>;
   /**
-   * Takes every layer above `layer` into the top one and removes those in between. The guest may run meanwhile.
-   * Answers the disk as it is then.
+   * Takes the layers between `layer` and the top into the top one, or into a new one below it, and removes them. The
+   * guest may run meanwhile. Answers the disk as it is then.
    */
   flatten(
     disk: BlockDevice,
@@ -117,6 +117,14 @@ export interface RootfsStore {
    * @throws {WrennError} `sandbox_not_found` when it has no layer
    */
   usedMb(sandboxId: string): Promise<number>;
+  /**
+   * Writes what a disk holds now as a raw image for a new template: as large as the disk, holes where there are only
+   * zeros. Nobody may write to the disk meanwhile. On failure nothing is left.
+   *
+   * @param target Path of a file that does not exist.
+   * @throws {WrennError} `already_exists`, `no_space`
+   */
+  exportImage(disk: BlockDevice, target: string): Promise<void>;
   /** Usable templates on this host, by name. None of them is held. */
   templates(): Promise<Base[]>;
   /** Deletes every layer but those of the given sandboxes. Returns how many. */

@@ -1,6 +1,8 @@
 /** What every {@linkcode RootfsStore} must do, as tests that run against any of them. */
 import { type ErrorCode, hasCode } from "@wrenn/common";
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { Buffer } from "node:buffer";
+import { dirname } from "node:path";
 import type { BlockDevice, RootfsStore } from "./store.ts";
 
 /** A store with fresh folders and the means to put templates and data into it. */
@@ -17,11 +19,15 @@ export interface StoreFixture extends AsyncDisposable {
   write(disk: BlockDevice, offset: number, length: number, fill: number): Promise<void>;
   /** True when the range of a disk holds that byte value alone. */
   holds(disk: BlockDevice, offset: number, length: number, fill: number): Promise<boolean>;
+  /** Puts an added layer into force where the disk's path alone does not. */
+  putInForce(next: BlockDevice): Promise<void>;
+  /** Whose the file of a layer is that a VM's user writes through its VMM. */
+  layerOwner(uid: number): number;
   /** Fails when the disk's format is damaged. */
   check(disk: BlockDevice): Promise<void>;
   /** A new folder beside the disks, as a snapshot's. */
   snapshotFolder(): Promise<string>;
-  /** Everything under the store's folders, to compare. */
+  /** Everything under the store's folders, and what it has on the host beside, to compare. */
   picture(): Promise<string[]>;
 }
 
@@ -38,21 +44,30 @@ export async function assertCode(code: ErrorCode, work: () => Promise<unknown>):
   assert(hasCode(error, code), `Expected ${code}, got ${error}`);
 }
 
-/** Registers tests that each get a fixture of their own. */
+/** Registers tests that each get a fixture of their own; with `ignore` they are not run. */
 export function storeTests(
   kind: string,
   open: OpenFixture,
+  { ignore = false }: { ignore?: boolean } = {},
 ): (name: string, fn: (f: StoreFixture) => Promise<void>) => void {
   return (name, fn) =>
-    Deno.test(`${kind}: ${name}`, async () => {
-      await using fixture = await open();
-      await fn(fixture);
+    Deno.test({
+      name: `${kind}: ${name}`,
+      ignore,
+      fn: async () => {
+        await using fixture = await open();
+        await fn(fixture);
+      },
     });
 }
 
 /** Registers the tests of the contract for one kind of store. */
-export function storeContract(kind: string, open: OpenFixture): void {
-  const test = storeTests(kind, open);
+export function storeContract(
+  kind: string,
+  open: OpenFixture,
+  options: { ignore?: boolean } = {},
+): void {
+  const test = storeTests(kind, open, options);
 
   test("acquireBase() counts references, releaseBase() gives one back once", async (f) => {
     await f.addTemplate("base", 4, 1);
@@ -158,6 +173,25 @@ export function storeContract(kind: string, open: OpenFixture): void {
     assertEquals(await f.picture(), before);
     assert(await f.holds(kept, 0, 4096, 5));
     assertEquals([await next.sweep(new Set()), await next.sweep(new Set())], [1, 0]);
+  });
+
+  test("exportImage() writes what the disk holds, with holes, as an image for a template", async (f) => {
+    await f.addTemplate("base", 4, 1);
+    const disk = await f.store.overlay(A, await f.store.acquireBase("base"), 64);
+    await f.write(disk, MIB, 65536, 7);
+    await f.write(disk, 40 * MIB, 65536, 8);
+    const before = await f.picture();
+    const target = `${await f.snapshotFolder()}/new.ext4`;
+    await f.store.exportImage(disk, target);
+    const expected = new Uint8Array(64 * MIB);
+    expected.fill(1, 0, 4 * MIB).fill(7, MIB, MIB + 65536).fill(8, 40 * MIB, 40 * MIB + 65536);
+    assertEquals(Buffer.compare(await Deno.readFile(target), expected), 0);
+    assert(((await Deno.stat(target)).blocks ?? 0) * 512 < 5 * MIB, "zeros are holes");
+    await assertCode("already_exists", () => f.store.exportImage(disk, target));
+    const lost = `${target}/none/new.ext4`;
+    await assertRejects(() => f.store.exportImage(disk, lost));
+    await Deno.remove(dirname(target), { recursive: true });
+    assertEquals(await f.picture(), before);
   });
 
   test("templates() lists usable templates by name", async (f) => {

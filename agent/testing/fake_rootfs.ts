@@ -111,6 +111,10 @@ export class FakeRootfs implements RootfsStore {
     return Promise.resolve(3);
   }
 
+  async exportImage(_disk: BlockDevice, target: string): Promise<void> {
+    await Deno.writeTextFile(target, "", { createNew: true });
+  }
+
   templates(): Promise<Base[]> {
     return Promise.resolve([this.base]);
   }
