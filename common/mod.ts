@@ -20,3 +20,4 @@ export * from "./ids.ts";
 export * from "./log.ts";
 export * from "./side_by_side.ts";
 export * from "./signals.ts";
+export * from "./turns.ts";

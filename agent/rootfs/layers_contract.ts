@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { isDiskFile, isLayer } from "./disk_files.ts";
 import type { BlockDevice } from "./store.ts";
+import { digests } from "./testing/template_files.ts";
 import { assertCode, type OpenFixture, type StoreFixture, storeTests } from "./store_contract.ts";
 
 const MIB = 1024 * 1024;
@@ -21,15 +22,6 @@ async function disk(f: StoreFixture, id: string = A): Promise<BlockDevice> {
   } finally {
     f.store.releaseBase(base);
   }
-}
-
-/** Bytes of each named file of a folder. */
-async function contents(folder: string, names: readonly string[]): Promise<string[]> {
-  const digest = async (name: string): Promise<string> => {
-    const bytes = await Deno.readFile(`${folder}/${name}`);
-    return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
-  };
-  return await Promise.all(names.map(digest));
 }
 
 /** The disk's own files in a folder. */
@@ -72,11 +64,11 @@ export function layersContract(
     assertEquals(second.layers.slice(0, -1), [...first.layers]);
     assertEquals(await modeAndOwner(topOf(second)), [0o600, f.layerOwner(UID)]);
     await f.putInForce(second);
-    const before = await contents(first.folder, first.layers);
+    const before = await digests(first.folder, first.layers);
     assert(await f.holds(second, 0, 4096, 5) && await f.holds(second, 4096, 4 * MIB - 4096, 1));
     await f.write(second, 0, MIB, 6);
     assert(await f.holds(second, 0, MIB, 6));
-    assertEquals(await contents(first.folder, first.layers), before);
+    assertEquals(await digests(first.folder, first.layers), before);
     await f.check(second);
     assertEquals(await f.store.find(A), second);
   });
@@ -89,9 +81,9 @@ export function layersContract(
     const frozen = await f.store.freeze(made, folder);
     assertEquals(frozen, { folder, layers: made.layers, sizeMb: 4 });
     assertEquals(await modeAndOwner(`${folder}/${made.layers[1]}`), [0o400, 0]);
-    const before = await contents(folder, frozen.layers);
+    const before = await digests(folder, frozen.layers);
     await f.store.remove(A);
-    assertEquals(await contents(folder, frozen.layers), before);
+    assertEquals(await digests(folder, frozen.layers), before);
     const back = await f.store.overlayOn(B, frozen);
     assert(await f.holds(back, MIB, MIB, 5) && await f.holds(back, 0, MIB, 1));
   });
@@ -115,7 +107,7 @@ export function layersContract(
     const made = await disk(f);
     await f.write(made, 0, MIB, 5);
     const frozen = await f.store.freeze(made, await f.snapshotFolder());
-    const before = await contents(frozen.folder, frozen.layers);
+    const before = await digests(frozen.folder, frozen.layers);
     const ids = [B, WARM, GOLD];
     const disks = await Promise.all(ids.map((id) => f.store.overlayOn(id, frozen)));
     for (const [i, each] of disks.entries()) {
@@ -126,7 +118,7 @@ export function layersContract(
       assert(await f.holds(each, 0, 2 * MIB, 20 + i) && await f.holds(each, 2 * MIB, 2 * MIB, 1));
       await f.check(each);
     }
-    assertEquals(await contents(frozen.folder, frozen.layers), before);
+    assertEquals(await digests(frozen.folder, frozen.layers), before);
     assertEquals(new Set(disks.map(({ layers }) => layers.at(-1))).size, 3);
   });
 

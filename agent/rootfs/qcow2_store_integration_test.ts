@@ -5,36 +5,12 @@ import { qcow2Overlay } from "./qcow2_header.ts";
 import { Qcow2Store } from "./qcow2_store.ts";
 import type { Base, BlockDevice } from "./store.ts";
 import { layersContract } from "./layers_contract.ts";
+import { digests, installTemplate, listing } from "./testing/template_files.ts";
 import { storeContract, type StoreFixture } from "./store_contract.ts";
 
 const MIB = 1024 * 1024;
 const ID = "sb-00000001";
 const OTHER = "sb-00000002";
-
-async function install(dataDir: string, name: string, sizeMb: number, fill: number): Promise<void> {
-  const images = `${dataDir}/images`;
-  await Deno.mkdir(images, { recursive: true });
-  await Deno.writeFile(`${images}/.new`, new Uint8Array(sizeMb * MIB).fill(fill));
-  await Deno.rename(`${images}/.new`, `${images}/${name}.ext4`);
-  const manifest = {
-    name,
-    disk_mb: sizeMb,
-    hash: `${fill}`.padStart(64, "0"),
-    created_at: "2026-01-02T03:04:05Z",
-  };
-  await Deno.writeTextFile(`${images}/${name}.json`, JSON.stringify(manifest));
-}
-
-async function listing(folder: string): Promise<string[]> {
-  const found: string[] = [];
-  for await (const entry of Deno.readDir(folder)) {
-    const path = `${folder}/${entry.name}`;
-    const { size, mode } = await Deno.lstat(path);
-    if (entry.isDirectory) found.push(`${path} ${mode}`, ...await listing(path));
-    else found.push(`${path} ${mode} ${size}`);
-  }
-  return found.sort();
-}
 
 async function qemuIo(
   disk: Pick<BlockDevice, "path" | "format">,
@@ -52,7 +28,7 @@ async function open(): Promise<StoreFixture> {
   return {
     store,
     reopen,
-    addTemplate: (name, sizeMb, fill) => install(dataDir, name, sizeMb, fill),
+    addTemplate: (name, sizeMb, fill) => installTemplate(dataDir, { name, sizeMb, fill }),
     baseBytes: (name) => Deno.readFile(`${dataDir}/images/${name}.ext4`),
     write: async (disk, offset, length, fill) => {
       await qemuIo(disk, `write -P ${fill} ${offset} ${length}`);
@@ -154,20 +130,15 @@ Deno.test("no file of a template changes while 100 clones write all over their d
   await f.write(made, MIB, MIB, 2);
   const frozen = await f.store.freeze(made, await f.snapshotFolder());
   await f.store.remove(ID);
-  const digests = (): Promise<string[]> =>
-    Promise.all(frozen.layers.map(async (name) => {
-      const bytes = await Deno.readFile(`${frozen.folder}/${name}`);
-      return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
-    }));
-  const before = await digests();
+  const before = await digests(frozen.folder, frozen.layers);
   for (let i = 0; i < 100; i++) {
     const clone = await f.store.overlayOn(`warm-${i.toString(16).padStart(16, "0")}`, frozen);
     await f.write(clone, 0, 4 * MIB, 3 + i);
     if (i % 2 === 0) await f.store.remove(`warm-${i.toString(16).padStart(16, "0")}`);
   }
-  assertEquals(await digests(), before);
+  assertEquals(await digests(frozen.folder, frozen.layers), before);
   assertEquals(await f.store.sweep(new Set()), 50);
-  assertEquals(await digests(), before);
+  assertEquals(await digests(frozen.folder, frozen.layers), before);
   assert((await f.baseBytes("base")).every((byte) => byte === 1));
 });
 
@@ -175,7 +146,7 @@ Deno.test("Qcow2Store answers no_space and leaves nothing when the disk is full 
   const dataDir = await Deno.makeTempDir({ prefix: "wrenn-rootfs-full-" });
   await runCommand(["mount", "-t", "tmpfs", "-o", "size=1100k", "wrenn-test", dataDir]);
   try {
-    await install(dataDir, "base", 1, 1);
+    await installTemplate(dataDir, { name: "base", sizeMb: 1, fill: 1 });
     const reckless = new Qcow2Store({ dataDir, reserveMb: 0 });
     const base = await reckless.acquireBase("base");
     const disk = await reckless.overlay(ID, base, 0);
