@@ -4,6 +4,7 @@
  */
 import type { BlockDevice } from "../rootfs/store.ts";
 import type { BootSpec, MachineSpec, RestoreSpec } from "../vmm/driver.ts";
+import { checkedWords, GUEST_WORDS } from "./kernel_words.ts";
 
 /** What runs the guest's instructions. */
 export type Accelerator = "kvm" | "tcg";
@@ -62,7 +63,6 @@ const QMP_PREFIX = "socket,id=qmp,path=";
 const QMP_SUFFIX = ",server=on,wait=off";
 const PLAIN_PATH = /^\/[\w@%+:./-]+$/;
 const PLAIN_NAME = /^[\w.-]+$/;
-const KERNEL_WORD = /^[!-~]+$/;
 /** `sun_path` has 108 bytes with its final NUL. */
 const MAX_SOCKET_PATH = 107;
 
@@ -117,11 +117,7 @@ export function translationBufferMb(memoryMb: number, start: "boot" | "restore")
  * @throws {Error} When a word has a space or a control character.
  */
 export function kernelLine(facts: HostFacts, initArgs: readonly string[]): string {
-  const bad = initArgs.find((word) => !KERNEL_WORD.test(word));
-  if (bad !== undefined) throw new Error(`Not a kernel parameter: '${bad}'`);
-  const words = ["console=ttyS0", "quiet", "panic=-1", "reboot=t", "cryptomgr.notests"];
-  // A huge page that is touched is 2 MiB of private memory in every clone.
-  words.push("transparent_hugepage=never");
+  const words = ["console=ttyS0", "quiet", "panic=-1", "reboot=t", ...GUEST_WORDS];
   if (facts.accelerator === "tcg") {
     const { tscKhz } = facts;
     words.push(
@@ -142,7 +138,7 @@ export function kernelLine(facts: HostFacts, initArgs: readonly string[]): strin
     // Before QEMU 8 translated blocks are keyed by virtual address: each random layout is translated again.
     if (facts.version.major < 8) words.push("norandmaps", "nokaslr");
   }
-  return [...words, ...initArgs].join(" ");
+  return [...words, ...checkedWords(initArgs)].join(" ");
 }
 
 /** Where a machine's memory lies. */
