@@ -12,7 +12,7 @@ import {
 import { FirecrackerApi } from "./api_client.ts";
 import { FirecrackerError } from "./firecracker_error.ts";
 import { openFresh } from "./open_machine.ts";
-import { outputCalls, setupCalls } from "./testing/contract_calls.ts";
+import { outputCalls, setupCalls, TAP } from "./testing/contract_calls.ts";
 import { type ContractFiles, makeContractFiles } from "./testing/contract_files.ts";
 import {
   configuredRefusals,
@@ -184,7 +184,29 @@ export function apiContract(program: ContractProgram): void {
   });
 
   test("goes on when a load is malformed", async (api, files) => {
-    await refuses(api, malformed(load(files, { resume_vm: false, track_dirty_pages: false })));
+    const full = load(files, {
+      resume_vm: false,
+      track_dirty_pages: false,
+      network_overrides: [{ iface_id: "eth0", host_dev_name: TAP }],
+      clock_realtime: true,
+    });
+    const change = (body: object): typeof full => ({ ...full, body: { ...full.body, ...body } });
+    const backend = { backend_type: "File", backend_path: files.path("memory") };
+    const more = { iface_id: "eth0", host_dev_name: TAP, wrenn: 1 };
+    await refuses(api, [
+      ...malformed(full),
+      { what: "a memory with more", call: change({ mem_backend: { ...backend, wrenn: 1 } }) },
+      { what: "a memory that is none", call: change({ mem_backend: { backend_type: "File" } }) },
+      {
+        what: "a kind of memory",
+        call: change({ mem_backend: { ...backend, backend_type: "x" } }),
+      },
+      {
+        what: "an override without a TAP",
+        call: change({ network_overrides: [{ iface_id: "a" }] }),
+      },
+      { what: "more overrides", call: change({ network_overrides: [more] }), strict: true },
+    ]);
     assertEquals((await api.info()).state, "Not started");
   });
 }

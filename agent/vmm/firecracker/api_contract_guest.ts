@@ -40,8 +40,11 @@ export function guestContract(program: ContractProgram): void {
     await refuses(api, [{ ...begin, what: "no root drive" }]);
     await api.send(drive);
     await Deno.rename(files.kernel, files.path("gone"));
-    await refuses(api, [{ ...begin, what: "a kernel that is gone" }]);
+    await refuses(api, [{ ...begin, what: "a kernel that is gone", strict: true }]);
     await Deno.rename(files.path("gone"), files.kernel);
+    await Deno.rename(files.disk, files.path("gone"));
+    await refuses(api, [{ ...begin, what: "a disk that is gone", strict: true }]);
+    await Deno.rename(files.path("gone"), files.disk);
     assertEquals((await api.info()).state, "Not started");
     await api.send(begin.call);
     assertEquals((await api.info()).state, "Running");
@@ -50,7 +53,7 @@ export function guestContract(program: ContractProgram): void {
   test("refuses what a started machine does not take, running or paused", async (api, files) => {
     for (const call of [...outputCalls(files), ...setupCalls(files)]) await api.send(call);
     await api.send(putAction("InstanceStart"));
-    await refuses(api, [...startedRefusals(files), ...runningRefusals(files)]);
+    await refuses(api, startedRefusals(files));
     for (const call of updateCalls(files)) await api.send(call);
     assertEquals((await api.info()).state, "Running");
     await api.send(patchVm("Paused"));
@@ -61,6 +64,7 @@ export function guestContract(program: ContractProgram): void {
 
   test("pauses and resumes, again and again", async (api, files) => {
     await startLeast(api, files);
+    await refuses(api, runningRefusals(files));
     for (const state of ["Resumed", "Paused", "Paused", "Resumed", "Resumed"] as const) {
       await api.send(patchVm(state));
       assertEquals((await api.info()).state, state === "Paused" ? "Paused" : "Running");

@@ -2,12 +2,13 @@
 import {
   type ApiCall,
   callName,
+  patchHotplugMemory,
   patchVm,
   putAction,
   putSnapshotCreate,
   putSnapshotLoad,
 } from "../../../core/firecracker_calls.ts";
-import type { SnapshotCreate, SnapshotLoad } from "../api_types.ts";
+import type { SnapshotCreate, SnapshotLoad, TokenBucket } from "../api_types.ts";
 import { OTHER_TAP, outputCalls, setupCalls, updateCalls } from "./contract_calls.ts";
 import type { ContractFiles } from "./contract_files.ts";
 import { ID_MISMATCH, NO_KERNEL, POST_BOOT, PRE_BOOT, SECOND_ROOT } from "./stand_in_fault.ts";
@@ -71,7 +72,7 @@ export function malformed(call: ApiCall): Refusal[] {
 /** What is refused by a process on which nothing was configured. */
 export function freshRefusals(files: ContractFiles): Refusal[] {
   const all = [...outputCalls(files), ...setupCalls(files)];
-  const [machine, boot, root, , net, vsock, , balloon, mmds, serial, hotplug] = setupCalls(files);
+  const [machine, boot, root, , net, vsock, , balloon, , serial, hotplug] = setupCalls(files);
   const [logger, metrics] = outputCalls(files);
   return [
     ...all.flatMap(malformed),
@@ -82,8 +83,11 @@ export function freshRefusals(files: ContractFiles): Refusal[] {
     changed(machine, { mem_size_mib: 129, huge_pages: "2M" }),
     ...variants(boot, { kernel_image_path: [files.missing], initrd_path: [files.missing] }),
     ...variants(boot, { boot_args: ["x".repeat(2048)] }),
+    ...variants(boot, { boot_args: ["a=é"], kernel_image_path: [files.folder] }, { strict: true }),
     ...variants(root, { path_on_host: [files.missing], cache_type: ["None"], io_engine: ["Aio"] }),
     ...variants(root, { partuuid: ["0eaa91a0-01"] }, { strict: true }),
+    ...variants(root, { rate_limiter: [{ wrenn: 1 }, { ops: { size: 1 } }, { ops: bucket(-1) }] }),
+    ...variants(root, { rate_limiter: [{ ops: { ...bucket(1), wrenn: 1 } }] }, { strict: true }),
     ...variants(root, { drive_id: ["other"] }, { fault: ID_MISMATCH }),
     ...variants(root, { path_on_host: [files.folder] }),
     { what: "a drive's id with a dash", call: { ...known(root), path: "/drives/a-b" } },
@@ -92,10 +96,8 @@ export function freshRefusals(files: ContractFiles): Refusal[] {
     ...variants(net, { host_dev_name: ["a".repeat(16)] }),
     ...variants(net, { host_dev_name: ["wrenn-none"] }, { strict: true }),
     ...variants(vsock, { guest_cid: [0, 2, 2 ** 32], uds_path: [files.missing] }),
-    ...variants(vsock, { uds_path: [files.disk] }),
-    ...variants(balloon, { amount_mib: [-1, 129] }),
-    ...variants(mmds, { network_interfaces: [[], ["eth9"]], version: ["V3"] }),
-    ...variants(mmds, { ipv4_address: ["10.0.0.1"] }),
+    ...variants(vsock, { uds_path: [files.disk, files.path("x".repeat(108))] }),
+    ...variants(balloon, { amount_mib: [-1, 129], stats_polling_interval_s: [-1, 65536] }),
     ...variants(logger, { level: ["Loud"] }),
     ...variants(logger, { log_path: [files.missing] }),
     ...variants(metrics, { metrics_path: [files.missing] }),
@@ -119,9 +121,12 @@ export function freshRefusals(files: ContractFiles): Refusal[] {
 
 /** What is refused by a process on which {@linkcode setupCalls} were made. */
 export function configuredRefusals(files: ContractFiles): Refusal[] {
-  const [machine, , root, more, net, vsock] = setupCalls(files);
+  const [machine, , root, more, net, vsock, , , mmds] = setupCalls(files);
   const [, metrics] = outputCalls(files);
   return [
+    ...setupCalls(files).flatMap(malformed),
+    ...variants(mmds, { network_interfaces: [[], ["eth9"]], version: ["V3"] }),
+    ...variants(mmds, { ipv4_address: ["10.0.0.1"] }),
     {
       ...changed({ ...known(more), path: "/drives/more_2" }, {
         drive_id: "more_2",
@@ -157,7 +162,6 @@ export function startedRefusals(files: ContractFiles): Refusal[] {
       .map((call) => ({ what: "after the start", call, fault: POST_BOOT })),
     ...updateCalls(files).flatMap(malformed),
     ...malformed(patchVm("Paused")),
-    ...malformed(create(files)),
     ...variants(drive, { path_on_host: [files.missing] }),
     changed({ ...known(drive), path: "/drives/other" }, { drive_id: "other" }),
     { what: "an update of nothing", call: { ...known(drive), body: { drive_id: "rootfs" } } },
@@ -188,11 +192,13 @@ export function pluggableRefusals(files: ContractFiles): Refusal[] {
 /** What is refused by a machine whose vCPUs stand still and whose pages are not tracked. */
 export function pausedRefusals(files: ContractFiles): Refusal[] {
   return [
+    ...malformed(create(files)),
     ...variants(create(files), { snapshot_path: [files.missing], mem_file_path: [files.missing] }),
     ...variants(create(files), { snapshot_type: ["Half"] }),
     ...variants(create(files), { snapshot_path: [files.folder], mem_file_path: [files.folder] }),
     changed(create(files), { mem_file_path: files.path("state") }, { strict: true }),
     changed(create(files), { snapshot_type: "Diff" }, { strict: true }),
+    { what: "no memory to plug in", call: patchHotplugMemory({ requested_size_mib: 128 }) },
     { what: "keys for nobody", call: putAction("SendCtrlAltDel"), strict: true },
   ];
 }
@@ -254,6 +260,10 @@ function changed(
   const base = known(call);
   const what = `${callName(base)} with ${JSON.stringify(change).slice(0, 100)}`;
   return { what, call: { ...base, body: { ...base.body, ...change } }, ...more };
+}
+
+function bucket(size: number): TokenBucket {
+  return { size, refill_time: 1000 };
 }
 
 /** A value of another type. */

@@ -1,0 +1,35 @@
+import { assertRejects } from "@std/assert";
+import { StandInFault } from "./stand_in_fault.ts";
+import { checkKernel, fakeKernel } from "./stand_in_files.ts";
+
+async function check(change: (view: DataView) => void): Promise<void> {
+  const path = await Deno.makeTempFile();
+  try {
+    const bytes = fakeKernel();
+    change(new DataView(bytes.buffer));
+    await Deno.writeFile(path, bytes);
+    await checkKernel(path);
+  } finally {
+    await Deno.remove(path);
+  }
+}
+
+Deno.test("checkKernel() accepts a 64-bit x86 ELF file with something to load", async () => {
+  await check(() => {});
+});
+
+Deno.test("checkKernel() refuses every other file", async () => {
+  const wrong: Record<string, (view: DataView) => void> = {
+    "not a 64-bit": (view) => view.setUint32(0, 0x4d5a0000),
+    "64-bit ELF file": (view) => view.setUint8(4, 1),
+    "ELF file": (view) => view.setUint8(5, 2),
+    "not for x86-64": (view) => view.setUint16(18, 183, true),
+    "nothing to load": (view) => view.setUint16(56, 0, true),
+    "nothing": (view) => view.setUint32(64, 2, true),
+    "to load": (view) => view.setBigUint64(64 + 32, 0n, true),
+    "load": (view) => view.setBigUint64(64 + 8, 1000n, true),
+  };
+  for (const [why, change] of Object.entries(wrong)) {
+    await assertRejects(() => check(change), StandInFault, why);
+  }
+});
