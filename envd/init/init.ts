@@ -79,7 +79,7 @@ export class Initializer {
       state.sealed = false;
     }
     if (request.timestampNs !== undefined) this.#newestNs = request.timestampNs;
-    const copied = request.fork ? await becomeCopy(this.#machine) : NO_COPY;
+    const copied = request.fork ? await becomeCopy(this.#state) : NO_COPY;
     // Last of all: until here nothing of the guest's own has run since it was frozen.
     if (state.frozen) this.#machine.thaw();
     state.frozen = false;

@@ -3,6 +3,7 @@ import { WrennError } from "@wrenn/common/errors";
 import { Users } from "../linux/users.ts";
 import { FakeMachine } from "../testing/server.ts";
 import { Initializer } from "./init.ts";
+import { quiesce } from "./quiesce.ts";
 import { GuestState } from "./state.ts";
 
 function setUp(sealed = false) {
@@ -50,10 +51,11 @@ Deno.test("entropy comes first, then the clock, then the name", async () => {
   ]);
 });
 
-Deno.test("a copy's connections end before its processes go on, last of all", async () => {
+Deno.test("a copy tells of its original's connections and goes on last of all", async () => {
   const { machine, state, init } = setUp();
   await init({ accessToken: "old", timestamp: at(NOW) });
-  state.frozen = true;
+  await quiesce({ state, machine }, { sync: false });
+  assertEquals([state.frozen, machine.calls.slice(-2)], [true, ["freeze", "count connections"]]);
   machine.calls.length = 0;
   const body = {
     accessToken: "new",
@@ -79,7 +81,6 @@ Deno.test("a copy's connections end before its processes go on, last of all", as
     "hostname sb-2",
     "machine-id 0123456789abcdef0123456789abcdef",
     "boot-id 01234567-89ab-cdef-0123-456789abcdef",
-    "drop connections",
     "thaw",
   ]);
   // C-3: the token of the original is dead.

@@ -24,11 +24,13 @@ const SYNC_LIMIT_MS = 2_000;
  * @returns How many were frozen, and whether everything was written.
  */
 export async function quiesce(
-  { state, machine }: QuiesceParts,
+  { state, machine }: Pick<QuiesceParts, "state" | "machine">,
   { sync }: { sync: boolean },
 ): Promise<{ frozen: number; synced: boolean }> {
   state.frozen = true;
   const frozen = await machine.freeze();
+  // Counted here once: a copy would read the kernel's tables with code that nobody has translated yet.
+  state.connections = machine.foreignConnections();
   if (!sync) return { frozen, synced: false };
   const late = new AbortController();
   const synced = await Promise.race([
@@ -44,7 +46,7 @@ export async function quiesce(
 export async function seal({ state, manager, machine, onSeal }: QuiesceParts): Promise<void> {
   state.seal();
   await manager.endAll();
-  await rehearseCopy(machine);
+  await rehearseCopy(state);
   await machine.clear();
   onSeal?.();
 }

@@ -16,6 +16,8 @@ export class GuestState {
   lifecycleId: string | undefined;
   /** True between a quiesce and the next init: nothing new starts. */
   frozen: boolean = false;
+  /** Established connections to other machines when it was last quiesced: a copy has them of its original. */
+  connections: number = 0;
   /** True until a token arrived, when envd was told to wait for one. */
   sealed: boolean;
   readonly #users: Users;
@@ -33,6 +35,7 @@ export class GuestState {
     this.defaultUser = undefined;
     this.defaultWorkdir = undefined;
     this.lifecycleId = undefined;
+    this.connections = 0;
     this.sealed = true;
   }
 

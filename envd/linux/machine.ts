@@ -2,7 +2,7 @@
 import { type Freezer, openFreezer } from "./freezer.ts";
 import { checked, cString, libc } from "./libc.ts";
 import { overwrite } from "./overwrite.ts";
-import { dropTcpConnections } from "./tcp_connections.ts";
+import { foreignConnections } from "./tcp_connections.ts";
 
 const CLOCK_REALTIME = 0;
 const O_WRONLY = 1;
@@ -30,8 +30,8 @@ export interface Machine {
   thaw(): void;
   /** Whether something runs that envd has started, or that came of it. */
   populated(): boolean;
-  /** Ends TCP connections that a copy has of its original. Answers how many. */
-  dropConnections(): Promise<number>;
+  /** Established TCP connections to other machines, but for those to envd. */
+  foreignConnections(): number;
   /** Writes all file systems out. */
   sync(): Promise<void>;
   /** Ends processes and removes files that a tenant could find of those before. */
@@ -89,7 +89,7 @@ export const systemMachine: Machine = {
 
   populated: () => freezer?.populated() ?? true,
 
-  dropConnections: () => dropTcpConnections(),
+  foreignConnections,
 
   sync: () => libc.sync(),
 

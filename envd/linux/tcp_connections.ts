@@ -1,12 +1,8 @@
 /** TCP connections of the guest (proc_pid_net(5)). */
 import { parseConnections } from "../core/tcp_table.ts";
 
-/**
- * Counts the established connections to other machines, which belong to the original of a copied guest. The host resets
- * them: its slot knows none of them and answers their first segment so. This kernel has no SOCK_DESTROY (sock_diag(7)) to
- * end the idle ones at once.
- */
-export function dropTcpConnections(): Promise<number> {
+/** Counts the established connections to other machines, but for those to envd. */
+export function foreignConnections(): number {
   let foreign = 0;
   for (const table of ["tcp", "tcp6"]) {
     try {
@@ -17,7 +13,7 @@ export function dropTcpConnections(): Promise<number> {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
   }
-  return Promise.resolve(foreign);
+  return foreign;
 }
 
 /** Neither to this machine itself nor to envd. */

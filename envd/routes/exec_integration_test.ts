@@ -172,7 +172,7 @@ Deno.test("seal() leaves nothing of whose the guest was", async () => {
     undefined,
     {},
   ]);
-  assertEquals(envd.machine.calls, ["freeze", "sync", "drop connections", "clear"]);
+  assertEquals(envd.machine.calls, ["freeze", "count connections", "sync", "clear"]);
   assertEquals(await statusOf(post("/exec", '{"cmd":"true"}')), 401);
   assertEquals(await init({ accessToken: "tenant" }), 204);
   assertEquals(envd.state.accessToken, "tenant");

@@ -59,9 +59,9 @@ export class FakeMachine implements Machine {
     return true;
   }
 
-  dropConnections(): Promise<number> {
-    this.calls.push("drop connections");
-    return Promise.resolve(2);
+  foreignConnections(): number {
+    this.calls.push("count connections");
+    return 2;
   }
 
   sync(): Promise<void> {
