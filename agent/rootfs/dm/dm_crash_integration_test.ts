@@ -26,8 +26,8 @@ async function grow(store: DmStore, from: BlockDevice): Promise<BlockDevice> {
 }
 
 /**
- * Performs `work` with an agent that dies at each of its commands in turn, before and after it, and `judge` with a new
- * one, until an agent lives to the end.
+ * Performs `work` with an agent that dies before each of its commands in turn, and `judge` with a new one, until an
+ * agent lives to the end. Answers how many commands that took.
  */
 async function atEveryCommand(
   prepare: (f: DmFixture) => Promise<BlockDevice>,
@@ -35,17 +35,15 @@ async function atEveryCommand(
   judge: (f: DmFixture, made: BlockDevice) => Promise<void>,
 ): Promise<number> {
   for (let at = 0;; at++) {
-    for (const when of ["before", "after"] as const) {
-      await using f = await openDm();
-      const made = await prepare(f);
-      const { run, died } = dyingRun(at, when);
-      const lives = await Promise.race([
-        died.then(() => false),
-        work(f.reopen({ run }), made).then(() => true),
-      ]);
-      await judge(f, made);
-      if (lives) return at;
-    }
+    await using f = await openDm();
+    const made = await prepare(f);
+    const { run, died } = dyingRun(at);
+    const lives = await Promise.race([
+      died.then(() => false),
+      work(f.reopen({ run }), made).then(() => true),
+    ]);
+    await judge(f, made);
+    if (lives) return at;
   }
 }
 

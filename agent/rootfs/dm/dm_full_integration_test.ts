@@ -1,5 +1,6 @@
 import { delay, runCommand } from "@wrenn/common";
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { newLayerName } from "../disk_files.ts";
 import type { BlockDevice } from "../store.ts";
 import { assertCode } from "../store_contract.ts";
 import { type DmFixture, dmTest, dropCache, fixtureIn, openDm } from "./testing/dm_fixture.ts";
@@ -92,6 +93,7 @@ dmTest(
     await using f = await openSmall(32);
     const [made, other] = [await disk(f, 64), await disk(f, 64, B)];
     await f.write(other, 0, MIB, 5);
+    const folder = await f.snapshotFolder();
     using open = await Deno.open(made.path);
     const whole = await fill(f, made);
     assert(whole > 8 && whole < 32, `${whole} MiB`);
@@ -99,7 +101,6 @@ dmTest(
     await dropCache(made);
     await assertRejects(() => f.holds(made, 0, 4096, 100));
     assert(await f.holds(other, 0, MIB, 5), "a disk that does not write is read on");
-    const folder = await f.snapshotFolder();
     for (
       const attempt of [
         () => f.store.addLayer(made, 0),
@@ -140,33 +141,37 @@ dmTest("a lost disk that is not open is mended when it comes up", async () => {
 });
 
 dmTest("watchSpace() lets writers wait before the host is full, and nothing is lost", async () => {
-  await using f = await openSmall(48);
+  await using f = await openSmall(64);
   const made = await disk(f, 128);
   const filler = `${f.dataDir}/filler`;
-  await Deno.writeFile(filler, new Uint8Array(12 * MIB));
+  await Deno.writeFile(filler, new Uint8Array(20 * MIB));
   const end = new AbortController();
   const watching = watchSpace({ health: f.store.health, reserveMb: 24, signal: end.signal });
   let written = 0;
   const writing = (async () => {
-    for (; written < 20; written++) await f.write(made, written * MIB, MIB, 100 + written);
+    for (; written < 28; written++) await f.write(made, written * MIB, MIB, 100 + written);
   })();
-  let before = -1;
-  while (written !== before) {
-    before = written;
-    await delay(1500);
+  try {
+    for (let before = -1; written !== before;) {
+      before = written;
+      await delay(2000);
+    }
+    assert(written < 28, "it waits");
+    const free = await f.store.health.freeMb();
+    assert(free > 1 && free < 13, `${free} MiB are left`);
+    assertEquals(await f.store.health.state(A), "ok");
+    await assertCode("no_space", () => f.reopen({ reserveMb: 24 }).addLayer(made, 0));
+    const next = { ...made, layers: [...made.layers, newLayerName("cow")] };
+    await assertCode("no_space", () => f.store.switchTo(next, undefined));
+    await Deno.remove(filler);
+    await writing;
+  } finally {
+    // Lets go whoever waits.
+    end.abort();
+    await watching;
   }
-  assert(written < 20, "it waits");
-  const free = await f.store.health.freeMb();
-  assert(free > 1 && free < 13, `${free} MiB are left`);
-  assertEquals(await f.store.health.state(A), "ok");
-  await assertCode("no_space", () => f.reopen({ reserveMb: 24 }).addLayer(made, 0));
-  await Deno.remove(filler);
-  await Deno.remove(`${f.dataDir}/images`, { recursive: true });
-  await writing;
-  end.abort();
-  await watching;
   await dropCache(made);
-  for (let mib = 0; mib < 20; mib++) assert(await f.holds(made, mib * MIB, MIB, 100 + mib));
+  for (let mib = 0; mib < 28; mib++) assert(await f.holds(made, mib * MIB, MIB, 100 + mib));
 });
 
 dmTest("abandon() lets a process be killed whose writes wait", async () => {

@@ -1,3 +1,4 @@
+import { delay } from "@wrenn/common";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { newLayerName } from "../disk_files.ts";
 import type { BlockDevice } from "../store.ts";
@@ -64,7 +65,8 @@ function expected({ sizeMb }: BlockDevice, blocks: number): Uint8Array {
 }
 
 async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 10));
+  const limit = AbortSignal.timeout(120_000);
+  while (!condition()) await delay(10, limit);
 }
 
 dmTest(

@@ -1,9 +1,10 @@
 import { assert, assertEquals } from "@std/assert";
+import { basename } from "node:path";
 import { layersContract } from "../layers_contract.ts";
 import { assertCode, storeContract } from "../store_contract.ts";
 import type { BlockDevice, FrozenDisk } from "../store.ts";
 import { digests } from "../testing/template_files.ts";
-import { type DmFixture, dmTest, fault, openDm } from "./testing/dm_fixture.ts";
+import { deviceNamed, type DmFixture, dmTest, fault, openDm } from "./testing/dm_fixture.ts";
 
 const MIB = 1024 * 1024;
 const A = "sb-0000000a";
@@ -152,3 +153,22 @@ dmTest("sweep() leaves other agents' devices alone", async () => {
   assertEquals(await other.sweep(new Set()), 0);
   assert(await f.holds(made, 0, 4 * MIB, 1));
 });
+
+dmTest(
+  "without syncWrites no flush goes down, and nothing that was written is missing",
+  async () => {
+    for (const syncWrites of [true, false]) {
+      await using f = await openDm({ syncWrites });
+      const made = await disk(f);
+      const { devno } = await deviceNamed(basename(made.path));
+      const cache = await Deno.readTextFile(`/sys/dev/block/${devno}/queue/write_cache`);
+      assertEquals(cache.trim(), syncWrites ? "write back" : "write through");
+      await f.write(made, 0, 2 * MIB, 6);
+      const next = await f.store.addLayer(made, 0);
+      await f.store.switchTo(next, undefined);
+      const frozen = await f.store.freeze(next, await f.snapshotFolder(), { below: true });
+      const copy = await f.store.overlayOn(B, frozen);
+      assert(await f.holds(copy, 0, 2 * MIB, 6) && await f.holds(copy, 2 * MIB, 2 * MIB, 1));
+    }
+  },
+);

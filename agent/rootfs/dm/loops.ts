@@ -7,6 +7,13 @@ const LOOP_MAJOR = "7:";
 const BLOCK_DEVICES = "/sys/block";
 const DELETED = " (deleted)";
 
+/** How a loop device is made. */
+export interface LoopMode {
+  readonly readOnly?: boolean;
+  /** What is written counts as on disk when the host's page cache has it: flushes are dropped. */
+  readonly unsynced?: boolean;
+}
+
 /** A loop device in use. */
 export interface Loop {
   /** Path of its node. */
@@ -31,13 +38,19 @@ export class Loops {
    */
   async lend<T>(
     file: string,
-    { readOnly }: { readOnly: boolean },
+    { readOnly = false, unsynced = false }: LoopMode,
     use: (loop: string) => Promise<T>,
   ): Promise<T> {
     const flags = readOnly ? ["--read-only"] : [];
     const { stdout } = await this.#run(["losetup", "--find", "--show", ...flags, file]);
     const loop = stdout.trim();
     try {
+      if (unsynced) {
+        await Deno.writeTextFile(
+          `${BLOCK_DEVICES}/${basename(loop)}/queue/write_cache`,
+          "write through",
+        );
+      }
       return await use(loop);
     } finally {
       await this.detach(loop);

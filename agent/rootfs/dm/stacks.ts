@@ -23,13 +23,15 @@ import { isBase } from "../disk_files.ts";
 import { isCowValid, mendCow } from "./cow_file.ts";
 import { type DeviceMapper, nodeOf } from "./device_mapper.ts";
 import type { DiskRecord } from "./disk_record.ts";
-import { loopFile, type Loops } from "./loops.ts";
+import { loopFile, type LoopMode, type Loops } from "./loops.ts";
 
 /** What stacks are made with. */
 export interface StackParts {
   readonly dm: DeviceMapper;
   readonly loops: Loops;
   readonly names: DmNames;
+  /** How loop devices of writable layers are made. */
+  readonly writable: LoopMode;
 }
 
 type Devices = ReadonlyMap<string, DmDevice>;
@@ -39,12 +41,14 @@ export class Stacks {
   readonly #dm: DeviceMapper;
   readonly #loops: Loops;
   readonly #names: DmNames;
+  readonly #writable: LoopMode;
 
   /** @param parts Host programs, and the names of this agent's devices. */
-  constructor({ dm, loops, names }: StackParts) {
+  constructor({ dm, loops, names, writable }: StackParts) {
     this.#dm = dm;
     this.#loops = loops;
     this.#names = names;
+    this.#writable = writable;
   }
 
   /** Path of a disk's writable device. */
@@ -72,7 +76,7 @@ export class Stacks {
     if (mended) await mendCow(top);
     await this.#create(
       name,
-      { path: top, readOnly: false, undo },
+      { path: top, mode: this.#writable, undo },
       (loop) => writableTable(below, loop, record.sizeMb),
     );
     undo.keep();
@@ -85,11 +89,15 @@ export class Stacks {
    */
   async change(folder: string, record: DiskRecord): Promise<void> {
     const name = this.#nameOf(record);
-    await this.#suspended(name, async (undo) => {
-      const devices = await this.#dm.devices();
+    await this.#suspended(name, async (devices, undo) => {
       const below = await this.#below(folder, record, devices, undo);
       await this.#loadTop(folder, record, below);
     });
+  }
+
+  /** @throws {WrennError} `no_space` while a disk's I/O is held. */
+  async requireMoving(record: DiskRecord): Promise<void> {
+    if ((await this.#find(record))?.suspended) throw noSpace();
   }
 
   /** Lets what is under way, and what was written through the page cache, reach the layer's file. */
@@ -100,9 +108,9 @@ export class Stacks {
   /** Makes a device usable again whose top layer the kernel has given up. */
   async mend(folder: string, record: DiskRecord): Promise<void> {
     const name = this.#nameOf(record);
-    await this.#suspended(name, async (undo) => {
+    await this.#suspended(name, async (devices, undo) => {
       await mendCow(topOf(folder, record));
-      const below = await this.#below(folder, record, await this.#dm.devices(), undo);
+      const below = await this.#below(folder, record, devices, undo);
       await this.#loadTop(folder, record, below);
     }, { now: true });
   }
@@ -177,7 +185,7 @@ export class Stacks {
         const { size } = await Deno.stat(path);
         await this.#create(
           name,
-          { path, readOnly: true, undo },
+          { path, mode: { readOnly: true }, undo },
           (loop) => below === "" ? baseTable(loop, size, sizeMb) : frozenTable(below, loop, sizeMb),
         );
       }
@@ -188,17 +196,17 @@ export class Stacks {
 
   async #create(
     name: string,
-    { path, readOnly, undo }: { path: string; readOnly: boolean; undo: CleanupStack },
+    { path, mode, undo }: { path: string; mode: LoopMode; undo: CleanupStack },
     tableOver: (loop: string) => string,
   ): Promise<void> {
-    await this.#loops.lend(path, { readOnly }, async (loop) => {
-      await this.#dm.create(name, tableOver(loop), { readOnly });
+    await this.#loops.lend(path, mode, async (loop) => {
+      await this.#dm.create(name, tableOver(loop), { readOnly: mode.readOnly ?? false });
       undo.add(() => this.#dm.remove([name]), name);
     });
   }
 
   async #loadTop(folder: string, record: DiskRecord, below: string): Promise<void> {
-    await this.#loops.lend(topOf(folder, record), { readOnly: false }, async (loop) => {
+    await this.#loops.lend(topOf(folder, record), this.#writable, async (loop) => {
       const table = writableTable(below, loop, record.sizeMb);
       await this.#dm.load(this.#nameOf(record), table);
     });
@@ -211,15 +219,16 @@ export class Stacks {
    */
   async #suspended(
     name: string,
-    work: (undo: CleanupStack) => Promise<void>,
+    work: (devices: Devices, undo: CleanupStack) => Promise<void>,
     how: { now?: boolean } = {},
   ): Promise<void> {
-    if ((await this.#dm.devices()).get(name)?.suspended) throw noSpace();
+    const devices = await this.#dm.devices();
+    if (devices.get(name)?.suspended) throw noSpace();
     await this.#dm.suspend([name], how);
     const undo = new CleanupStack();
     undo.add(() => this.#dm.resume([name]), "suspended device");
     try {
-      await work(undo);
+      await work(devices, undo);
       await this.#dm.resume([name]);
     } catch (error) {
       // A table that is still there keeps devices open; that they cannot be removed is told below.

@@ -121,22 +121,14 @@ export async function dropCache({ path }: BlockDevice): Promise<void> {
   await runCommand(["blockdev", "--flushbufs", path]);
 }
 
-/** A command runner for an agent that dies: at command `at`, counted from 0, it waits for ever. */
-export function dyingRun(
-  at: number,
-  when: "before" | "after",
-): { run: RunCommand; died: Promise<void> } {
+/** A command runner for an agent that dies: before command `at`, counted from 0, it waits for ever. */
+export function dyingRun(at: number): { run: RunCommand; died: Promise<void> } {
   let count = 0;
   const { promise: died, resolve: die } = Promise.withResolvers<void>();
-  const never = (): Promise<never> => {
-    die();
-    return new Promise(() => {});
-  };
   const run: RunCommand = async (argv, options) => {
-    const now = count++ >= at;
-    if (now && when === "before") return await never();
-    const result = await runCommand(argv, options);
-    return now ? await never() : result;
+    if (count++ < at) return await runCommand(argv, options);
+    die();
+    return await new Promise(() => {});
   };
   return { run, died };
 }
