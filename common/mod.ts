@@ -15,6 +15,7 @@ export * from "./connect_transport.ts";
 export * from "./control_datagram.ts";
 export * from "./error_codes.ts";
 export * from "./errors.ts";
+export * from "./files.ts";
 export * from "./hash.ts";
 export * from "./ids.ts";
 export * from "./log.ts";

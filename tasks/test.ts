@@ -2,10 +2,11 @@
  * Every test, by layers: `deno task test [check] [unit] [integration] [e2e]`, all of them by default. Ends with the
  * leak check and a line `N passed, N failed`.
  */
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { ensureHostTools } from "./lib/host_tools.ts";
 import { countJunit } from "./lib/junit.ts";
 import { hostState, leaked } from "./lib/leaks.ts";
+import { walkFiles } from "./lib/walk.ts";
 import { startTestPlatform } from "./lib/test_platform.ts";
 import { fail, repoRoot, say } from "./lib/shell.ts";
 
@@ -107,20 +108,11 @@ async function deno(
 /** Test files outside `tests/e2e`: those that need root and VMs, or the others. */
 async function testFiles(integration: boolean): Promise<string[]> {
   const files: string[] = [];
-  const walk = async (folder: string): Promise<void> => {
-    for await (const entry of Deno.readDir(join(root, folder))) {
-      const path = folder === "" ? entry.name : `${folder}/${entry.name}`;
-      if (
-        entry.isDirectory && !["tests/e2e", "node_modules", "dist"].includes(path) &&
-        !entry.name.startsWith(".")
-      ) {
-        await walk(path);
-      } else if (entry.isFile && entry.name.endsWith("_test.ts")) {
-        if (entry.name.endsWith("_integration_test.ts") === integration) files.push(path);
-      }
-    }
-  };
-  await walk("");
+  for await (const path of walkFiles(root)) {
+    const name = relative(root, path);
+    if (!name.endsWith("_test.ts") || /^(?:tests\/e2e|dist)\//.test(name)) continue;
+    if (name.endsWith("_integration_test.ts") === integration) files.push(name);
+  }
   return files.sort();
 }
 

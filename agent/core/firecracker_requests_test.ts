@@ -13,6 +13,7 @@ import {
   MAX_KERNEL_LINE,
   restoreCalls,
 } from "./firecracker_requests.ts";
+import { planSlot } from "./slot_plan.ts";
 
 const machine: MachineSpec = {
   vmId: "0123456789abcdef",
@@ -25,18 +26,7 @@ const machine: MachineSpec = {
     folder: "/data/sandboxes/sb-00000001",
     layers: ["base.ext4", "cow"],
   },
-  slot: {
-    index: 7,
-    namespace: "ns-7",
-    hostVeth: "veth-7",
-    tap: "tap0",
-    hostIp: "10.11.0.7",
-    vethHostIp: "10.12.0.14",
-    vethGuestIp: "10.12.0.15",
-    guestIp: "169.254.0.21",
-    gatewayIp: "169.254.0.22",
-    guestMac: "02:FC:00:00:00:05",
-  },
+  slot: planSlot(7),
   runDir: "/run/wrenn/0123456789abcdef",
   uid: 300007,
 };

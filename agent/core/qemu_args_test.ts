@@ -12,6 +12,7 @@ import {
   runDirOf,
   translationBufferMb,
 } from "./qemu_args.ts";
+import { planSlot } from "./slot_plan.ts";
 
 const tcg: HostFacts = {
   version: { major: 7, minor: 2, micro: 22 },
@@ -30,18 +31,7 @@ const spec: BootSpec = {
     folder: "/data/sandboxes/sb-00000001",
     layers: ["base.ext4", "disk, one.qcow2"],
   },
-  slot: {
-    index: 7,
-    namespace: "ns-7",
-    hostVeth: "veth-7",
-    tap: "tap0",
-    hostIp: "10.11.0.7",
-    vethHostIp: "10.12.0.14",
-    vethGuestIp: "10.12.0.15",
-    guestIp: "169.254.0.21",
-    gatewayIp: "169.254.0.22",
-    guestMac: "02:FC:00:00:00:05",
-  },
+  slot: planSlot(7),
   kernel: "/data/kernels/vmlinux",
   initrd: "/data/kernels/initrd.img",
   initArgs: ["wrenn.hostname=sb-00000001"],

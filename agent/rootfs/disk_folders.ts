@@ -1,5 +1,5 @@
 /** Folders of disks, one per disk id. */
-import { isSandboxId, WrennError } from "@wrenn/common";
+import { exists, isSandboxId, WrennError } from "@wrenn/common";
 import { statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { noSpace, spaceError } from "../snapshot/space.ts";
@@ -122,15 +122,5 @@ async function makeFolder(folder: string, diskId: string): Promise<void> {
   } catch (cause) {
     if (!(cause instanceof Deno.errors.AlreadyExists)) throw spaceError(cause);
     throw new WrennError("already_exists", `Sandbox '${diskId}' has a disk already`, { cause });
-  }
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await Deno.lstat(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
   }
 }

@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { statfs } from "node:fs/promises";
 import {
+  exists,
   hasCode,
   isSnapshotId,
   logger,
@@ -106,7 +107,7 @@ export class SnapshotStore {
   async draft(id: SnapshotId = newSnapshotId()): Promise<SnapshotDraft> {
     const { bavail, bsize } = await statfs(this.#root);
     if (bavail * bsize < this.#reserveMb * MIB) throw noSpace();
-    if (await isThere(join(this.#root, id))) {
+    if (await exists(join(this.#root, id))) {
       throw new WrennError("already_exists", `Snapshot '${id}' exists already`);
     }
     try {
@@ -212,16 +213,6 @@ function parse(id: SnapshotId, text: string): SnapshotManifest {
 async function renamed(from: string, to: string): Promise<boolean> {
   try {
     await Deno.rename(from, to);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}
-
-async function isThere(path: string): Promise<boolean> {
-  try {
-    await Deno.lstat(path);
     return true;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;

@@ -13,12 +13,9 @@ export async function provideImages(dataDir: string, names: readonly string[]): 
     return;
   }
   const images = names.flatMap((name) => [`${name}.ext4`, `${name}.json`]);
-  await linkAll(join(ready, "kernels"), join(dataDir, "kernels"), await namesIn(ready, "kernels"));
+  const kernels = await Array.fromAsync(Deno.readDir(join(ready, "kernels")), ({ name }) => name);
+  await linkAll(join(ready, "kernels"), join(dataDir, "kernels"), kernels);
   await linkAll(join(ready, "images"), join(dataDir, "images"), images);
-}
-
-async function namesIn(folder: string, part: string): Promise<string[]> {
-  return await Array.fromAsync(Deno.readDir(join(folder, part)), ({ name }) => name);
 }
 
 async function linkAll(from: string, to: string, names: readonly string[]): Promise<void> {

@@ -1,6 +1,7 @@
 /** Applying `POST /init`: identity, defaults, clock and randomness, one call at a time. */
 import { WrennError } from "@wrenn/common/errors";
 import { logger } from "@wrenn/common/log";
+import { Turns } from "@wrenn/common/turns";
 import { mustSetClock } from "../core/clock_policy.ts";
 import { type InitRequest, parseInitRequest } from "../core/init_request.ts";
 import { equalConstantTime } from "../core/signature.ts";
@@ -23,7 +24,7 @@ export class Initializer {
   readonly #state: GuestState;
   readonly #machine: Machine;
   #newestNs: bigint | undefined;
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Turns();
 
   /** @param state What is set. @param machine Whose clock, randomness and name are set. */
   constructor(state: GuestState, machine: Machine) {
@@ -39,9 +40,7 @@ export class Initializer {
    * @throws {WrennError} `unauthorized`, `invalid_json`, `invalid_request`.
    */
   apply(text: string, token: string | null): Promise<InitReport | undefined> {
-    const turn = this.#last.then(() => this.#apply(text, token));
-    this.#last = turn.catch(() => {});
-    return turn;
+    return this.#turns.take(() => this.#apply(text, token));
   }
 
   /**

@@ -3,7 +3,7 @@
  * rename: what has a name is whole. One builder at a time holds the cache's lock.
  */
 import { join } from "node:path";
-import { delay } from "@wrenn/common";
+import { delay, exists } from "@wrenn/common";
 import type { Progress } from "./types.ts";
 
 const TEMPORARY = "tmp-";
@@ -124,17 +124,6 @@ export class BuildCache implements Disposable {
 /** Folder name of a build. */
 export function entryName(kind: string, key: string): string {
   return `${kind}-${key.slice(0, KEY_DIGITS)}`;
-}
-
-/** True when there is something at the path. */
-export async function exists(path: string): Promise<boolean> {
-  try {
-    await Deno.lstat(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
 }
 
 /**

@@ -1,8 +1,9 @@
 /** Putting finished files into the data folder: whole or not at all, never in place. */
+import { exists } from "@wrenn/common";
 import { basename, dirname, join } from "node:path";
 import { z } from "zod";
 import { exec } from "./exec.ts";
-import { exists, flush } from "./cache.ts";
+import { flush } from "./cache.ts";
 import type { FileTimes, Published } from "./types.ts";
 
 const timesSchema = z.object({ file_times: z.record(z.string(), z.string()) });

@@ -72,11 +72,11 @@ export async function runInLab(lab: Lab, order: LabOrder, run: LabRun = {}): Pro
     const at = (name: string): string => join(work, name);
     await Deno.mkdir(at("order"));
     await writeOrder(order, at("order.tar"), at("order"));
-    const drives = [...lab.drives, { name: "order", path: at("order.tar") }];
+    const drives: LabDrive[] = [...lab.drives, { name: "order", path: at("order.tar") }];
     if (run.out !== undefined) {
       await Deno.writeFile(at("files"), new Uint8Array());
       await Deno.truncate(at("files"), OUT_BYTES);
-      drives.push({ name: "files", path: at("files"), kept: true } as LabDrive);
+      drives.push({ name: "files", path: at("files"), kept: true });
     }
     const child = new Deno.Command("qemu-system-x86_64", {
       args: labArgs({

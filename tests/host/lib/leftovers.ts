@@ -1,4 +1,5 @@
 /** What one agent has on this host. */
+import { exists } from "@wrenn/common";
 import { SandboxStatus } from "@wrenn/proto/agent";
 import { hostState } from "../../../tasks/lib/leaks.ts";
 import { groupOf } from "../../../agent/vmm/qemu/cgroup.ts";
@@ -61,16 +62,6 @@ export async function namesIn(folder: string): Promise<string[]> {
     return await Array.fromAsync(Deno.readDir(folder), ({ name }) => `${folder}/${name}`);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return [];
-    throw error;
-  }
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await Deno.lstat(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
     throw error;
   }
 }

@@ -2,6 +2,7 @@
  * The stand-in: a Firecracker without a guest. It takes what the table of calls allows, when the table allows it, and
  * refuses all else, in doubt also what Firecracker would take.
  */
+import { Turns } from "@wrenn/common/turns";
 import type { SnapshotCreate, SnapshotLoad } from "../api_types.ts";
 import type { InstanceInfo } from "../instance_info.ts";
 import { readCall, type StandInCall } from "./stand_in_calls.ts";
@@ -43,7 +44,7 @@ export class StandInMachine implements Disposable {
   #metricsPath: string | undefined;
   #serialPath: string | undefined;
   #full: string | undefined;
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Turns();
 
   /** @param options What the command line says. */
   constructor(options: StandInOptions) {
@@ -54,9 +55,7 @@ export class StandInMachine implements Disposable {
 
   /** Answers a request; one after the other, as Firecracker does. Never rejects. */
   answer(method: string, path: string, body: string): Promise<StandInAnswer> {
-    const answer = this.#turn.then(() => this.#answer(method, path, body));
-    this.#turn = answer;
-    return answer;
+    return this.#turns.take(() => this.#answer(method, path, body));
   }
 
   /** Closes what the machine holds open. */
