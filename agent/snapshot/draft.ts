@@ -65,7 +65,8 @@ export class SnapshotDraft implements AsyncDisposable {
   /** Where its files are written. */
   readonly dir: string;
   readonly #options: DraftOptions;
-  #committed = false;
+  /** Committed or lent: the folder is no longer ours to remove. */
+  #kept = false;
 
   /** @param options The folder exists. */
   constructor(options: DraftOptions) {
@@ -100,21 +101,14 @@ export class SnapshotDraft implements AsyncDisposable {
     };
     const disks: DiskFile[] = [];
     for (const name of disk) disks.push({ ...await file(name), digested: "head" });
-    const manifest: SnapshotManifest = {
-      format: FORMAT,
-      id: this.id,
-      ...facts,
-      bytes: 0,
-      digest: "",
-      ...{ state: await file(state), memory, disk: disks },
-    };
-    this.#committed = true;
+    const manifest = this.#undigested(facts, 0, { state: await file(state), memory, disk: disks });
+    this.#kept = true;
     return { id: this.id, dir: this.dir, manifest };
   }
 
   /** Removes the folder unless it was committed or lent. */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.#committed) await Deno.remove(this.dir, { recursive: true });
+    if (!this.#kept) await Deno.remove(this.dir, { recursive: true });
   }
 
   async #commit(content: SnapshotContent): Promise<Snapshot> {
@@ -142,7 +136,7 @@ export class SnapshotDraft implements AsyncDisposable {
       await Deno.rename(dir, this.dir);
       throw error;
     }
-    this.#committed = true;
+    this.#kept = true;
     const snapshot = { id, dir, manifest };
     committed(snapshot);
     return snapshot;
@@ -173,15 +167,18 @@ export class SnapshotDraft implements AsyncDisposable {
       const digest = await verified.digest(at(name), digestedBytes(digested));
       disk.push({ file: name, bytes: size, digest, digested });
     }
-    const manifest: SnapshotManifest = {
-      format: FORMAT,
-      id: this.id,
-      ...facts,
-      bytes: await this.#ownBytes(diskNames),
-      digest: "",
-      ...{ state, memory, disk },
-    };
+    const bytes = await this.#ownBytes(diskNames);
+    const manifest = this.#undigested(facts, bytes, { state, memory, disk });
     return { ...manifest, digest: manifestDigest(manifest) };
+  }
+
+  /** The manifest without the digest of itself. */
+  #undigested(
+    facts: SnapshotFacts,
+    bytes: number,
+    files: Pick<SnapshotManifest, "state" | "memory" | "disk">,
+  ): SnapshotManifest {
+    return { format: FORMAT, id: this.id, ...facts, bytes, digest: "", ...files };
   }
 
   /** Bytes on disk of what is new: files without another link, and the layer that was written last. */
