@@ -13,7 +13,7 @@ import {
   sandboxArgs,
 } from "../../core/qemu_args.ts";
 import { versionText } from "./host_facts.ts";
-import { lastLines } from "./tail.ts";
+import { lastLines } from "../tail.ts";
 
 const log = logger("agent", "vmm");
 

@@ -16,15 +16,17 @@ import {
 import type { SnapshotEnvironment } from "../../snapshot/manifest.ts";
 import type { AdoptSpec, BootSpec, MachineSpec, RestoreSpec, Vm, VmmDriver } from "../driver.ts";
 import { type AcceleratorMode, chooseAccelerator } from "./accelerator.ts";
-import { Cgroups } from "./cgroup.ts";
+import { Cgroups } from "../cgroup.ts";
 import { findRegion } from "./guest_memory.ts";
 import { QEMU_BIN, readQemuVersion, tscKhzOf, versionText } from "./host_facts.ts";
 import { type Jail, launch } from "./launcher.ts";
-import { findVmms, killVmm } from "./process_identity.ts";
+import { findVmms, killVmm } from "../process_identity.ts";
 import { QmpClient, QmpError, type QmpEvent } from "./qmp.ts";
+import { QEMU_MARKS } from "./qemu_marks.ts";
 import { QemuVm } from "./qemu_vm.ts";
-import { fileTail } from "./tail.ts";
-import { childHandle, strangerHandle, type VmmHandle } from "./vmm_handle.ts";
+import { checkPrivate, makeSparse, removeFile, runRootOf } from "../run_files.ts";
+import { fileTail } from "../tail.ts";
+import { childHandle, strangerHandle, type VmmHandle } from "../vmm_handle.ts";
 
 const log = logger("agent", "vmm");
 const START_TIMEOUT_MS = 20_000;
@@ -162,7 +164,9 @@ export class QemuDriver implements VmmDriver {
 
   /** Takes over the machine of a dead agent; ends it and answers undefined when it cannot be controlled. */
   async adopt(spec: AdoptSpec): Promise<Vm | undefined> {
-    const found = (await findVmms(runRootOf(spec))).find(({ runDir }) => runDir === spec.runDir);
+    const found = (await findVmms(runRootOf(spec), QEMU_MARKS)).find(({ runDir }) =>
+      runDir === spec.runDir
+    );
     if (!found) return undefined;
     const undo = new CleanupStack();
     try {
@@ -174,21 +178,21 @@ export class QemuDriver implements VmmDriver {
       });
       undo.add(() => qmp[Symbol.asyncDispose](), "control connection");
       const cleanUp = this.#cleanUpOf(spec, files);
-      const started = { process: strangerHandle(found), qmp, files, events, cleanUp };
+      const started = { process: strangerHandle(found, QEMU_MARKS), qmp, files, events, cleanUp };
       const { memoryBase: memoryFile, booted } = spec;
       return await this.#vm(spec, started, { memoryFile, booted });
     } catch (error) {
       log.error("Cannot take over a machine, ending it", { vmId: spec.vmId, error });
       await undo.run();
-      await killVmm(found);
+      await killVmm(found, QEMU_MARKS);
       return undefined;
     }
   }
 
   /** Ends every QEMU of ours whose run folder lies in `runRoot` and is not kept, whoever started it. */
   async sweep(runRoot: string, keep: ReadonlySet<string>): Promise<number> {
-    const stale = (await findVmms(runRoot)).filter(({ runDir }) => !keep.has(runDir));
-    const killed = await Promise.all(stale.map((vmm) => killVmm(vmm)));
+    const stale = (await findVmms(runRoot, QEMU_MARKS)).filter(({ runDir }) => !keep.has(runDir));
+    const killed = await Promise.all(stale.map((vmm) => killVmm(vmm, QEMU_MARKS)));
     const kept = new Set([...keep].map((runDir) => runDir.slice(runDir.lastIndexOf("/") + 1)));
     await this.#parts.cgroups?.sweep(runRoot, kept);
     return killed.filter(Boolean).length;
@@ -313,10 +317,6 @@ function eventBuffer(): EventBuffer {
   };
 }
 
-function runRootOf({ runDir }: MachineSpec): string {
-  return runDir.replace(/\/[^/]*$/, "");
-}
-
 /** Loads the device state from the descriptor that QEMU was started with. */
 async function load(qmp: QmpClient): Promise<void> {
   // Its place in the network is as new as the machine: nobody has to learn where it went.
@@ -334,28 +334,10 @@ async function load(qmp: QmpClient): Promise<void> {
   }
 }
 
-async function makeSparse(path: string, bytes: number): Promise<void> {
-  using file = await Deno.open(path, { write: true, createNew: true, mode: 0o600 });
-  try {
-    await file.truncate(bytes);
-  } catch (error) {
-    await Deno.remove(path);
-    throw error;
-  }
-}
-
 /** The file that QEMU, as the VM's uid, writes its device state to. */
 async function makeStateFile(path: string, uid: number): Promise<void> {
   (await Deno.open(path, { write: true, create: true, truncate: true, mode: 0o600 })).close();
   await Deno.chown(path, uid, uid);
-}
-
-/** The control socket commands QEMU, which opened its files as root: it must stay out of reach. */
-async function checkPrivate(runDir: string): Promise<void> {
-  const { mode, uid, isDirectory } = await Deno.lstat(runDir);
-  if (!isDirectory || uid !== 0 || ((mode ?? 0o777) & 0o077) !== 0) {
-    throw new Error(`The run folder '${runDir}' is open to other users`);
-  }
 }
 
 /** Connects as soon as QEMU listens; fails at once when the process ends. */
@@ -389,12 +371,4 @@ async function connect(
 async function expectStatus(qmp: QmpClient, expected: string): Promise<void> {
   const { status } = runState.parse(await qmp.execute("query-status"));
   if (status !== expected) throw new Error(`The machine is '${status}', not '${expected}'`);
-}
-
-async function removeFile(path: string): Promise<void> {
-  try {
-    await Deno.remove(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
 }

@@ -6,11 +6,11 @@ import { CONSOLE_BYTES, CONSOLE_DEVICE, type RunFiles, STATE_FILE } from "../../
 import type { LayerControl } from "../../rootfs/store.ts";
 import type { ExitInfo, GuestMemory, Vm, VmStats } from "../driver.ts";
 import { type MemoryRegion, openMemory, writtenPages } from "./guest_memory.ts";
-import { readFigures } from "./process_identity.ts";
+import { readFigures } from "../process_identity.ts";
 import { QemuDisk } from "./qemu_disk.ts";
 import type { QmpClient, QmpEvent } from "./qmp.ts";
-import { fileTail, lastLines } from "./tail.ts";
-import type { VmmHandle } from "./vmm_handle.ts";
+import { fileTail, lastLines } from "../tail.ts";
+import type { VmmHandle } from "../vmm_handle.ts";
 
 const log = logger("agent", "vmm");
 const TAIL_LINES = 40;

@@ -2,7 +2,7 @@
 import { exists } from "@wrenn/common";
 import { SandboxStatus } from "@wrenn/proto/agent";
 import { hostState } from "../../../tasks/lib/leaks.ts";
-import { groupOf } from "../../../agent/vmm/qemu/cgroup.ts";
+import { groupOf } from "../../../agent/vmm/cgroup.ts";
 import type { TestAgent } from "./agent.ts";
 
 /** The parts of an agent that say what is its own. */

@@ -3,7 +3,14 @@
  * as soon as the first is gone. The start time, the program and its arguments together do.
  */
 import { delay } from "@wrenn/common";
-import { runDirOf } from "../../core/qemu_args.ts";
+
+/** What tells the VMMs of one driver from all other processes. */
+export interface VmmMarks {
+  /** The run folder that a process was started for, from its arguments; undefined when it is none of this driver's. */
+  runDirOf(argv: readonly string[]): string | undefined;
+  /** Whether a program, by the name of its file, is this VMM or what only this VMM is started with. */
+  isVmm(program: string): boolean;
+}
 
 /** A process that was a VMM of ours when it was looked at. */
 export interface VmmProcess {
@@ -25,9 +32,9 @@ export interface ProcessFigures {
   readonly rssBytes: number;
 }
 
-/** The programs that turn one into the next until QEMU runs: see `launcher.ts`. */
+/** The programs that turn one into the next until the VMM runs: see the `launcher.ts` of each. */
 const LAUNCHERS = new Set("sh dash bash busybox nsenter unshare setpriv".split(" "));
-/** `USER_HZ`: 100 on every architecture that QEMU's microvm runs on. */
+/** `USER_HZ`: 100 on every architecture that has KVM and microVMs. */
 const TICK_MS = 10;
 const PAGE_BYTES = 4096;
 const POLL_MS = 5;
@@ -48,25 +55,25 @@ export async function readFigures(pid: number): Promise<ProcessFigures | undefin
 }
 
 /** The process as a VMM of ours, or undefined when it is gone, is a zombie or is something else. */
-export async function identify(pid: number): Promise<VmmProcess | undefined> {
+export async function identify(pid: number, marks: VmmMarks): Promise<VmmProcess | undefined> {
   const before = await readFigures(pid);
   if (!before || isDead(before)) return undefined;
   const program = await programOf(pid);
-  const runDir = runDirOf((await readProc(`/proc/${pid}/cmdline`))?.split("\0") ?? []);
+  const runDir = marks.runDirOf((await readProc(`/proc/${pid}/cmdline`))?.split("\0") ?? []);
   const after = await readFigures(pid);
   if (program === undefined || runDir === undefined) return undefined;
   if (after?.startTicks !== before.startTicks) return undefined;
-  if (!LAUNCHERS.has(program) && !program.startsWith("qemu-")) return undefined;
+  if (!LAUNCHERS.has(program) && !marks.isVmm(program)) return undefined;
   return { pid, startTicks: before.startTicks, runDir };
 }
 
 /** Every VMM of ours on this host whose run folder lies in `runRoot`. */
-export async function findVmms(runRoot: string): Promise<VmmProcess[]> {
+export async function findVmms(runRoot: string, marks: VmmMarks): Promise<VmmProcess[]> {
   const found: VmmProcess[] = [];
   const inside = runRoot.endsWith("/") ? runRoot : `${runRoot}/`;
   for await (const entry of Deno.readDir("/proc")) {
     if (!/^\d+$/.test(entry.name)) continue;
-    const vmm = await identify(Number(entry.name));
+    const vmm = await identify(Number(entry.name), marks);
     if (vmm?.runDir.startsWith(inside)) found.push(vmm);
   }
   return found;
@@ -78,8 +85,12 @@ export async function findVmms(runRoot: string): Promise<VmmProcess[]> {
  * @returns False when it was gone already.
  * @throws {Error} When it does not die within `timeoutMs`.
  */
-export async function killVmm(vmm: VmmProcess, timeoutMs: number = 10_000): Promise<boolean> {
-  const seen = await identify(vmm.pid);
+export async function killVmm(
+  vmm: VmmProcess,
+  marks: VmmMarks,
+  timeoutMs: number = 10_000,
+): Promise<boolean> {
+  const seen = await identify(vmm.pid, marks);
   if (seen?.startTicks !== vmm.startTicks || seen.runDir !== vmm.runDir) return false;
   try {
     Deno.kill(vmm.pid, "SIGKILL");

@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
-import { qmpArgument } from "../../core/qemu_args.ts";
+import { qmpArgument } from "../core/qemu_args.ts";
 import { findVmms, identify, killVmm, readFigures, type VmmProcess } from "./process_identity.ts";
+import { QEMU_MARKS } from "./qemu/qemu_marks.ts";
 
 /** A launcher that carries the mark of a VMM in its arguments and ends with its input. */
 function marked(runDir: string): Deno.ChildProcess {
@@ -12,7 +13,7 @@ function marked(runDir: string): Deno.ChildProcess {
 
 async function whenIdentified(pid: number): Promise<VmmProcess> {
   for (;;) {
-    const vmm = await identify(pid);
+    const vmm = await identify(pid, QEMU_MARKS);
     if (vmm) return vmm;
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
@@ -34,11 +35,11 @@ Deno.test("identify() knows a launcher that carries our mark, and no process wit
   try {
     const vmm = await whenIdentified(child.pid);
     assertEquals(vmm.runDir, "/run/test-a/sb-1");
-    assertEquals(await identify(Deno.pid), undefined);
+    assertEquals(await identify(Deno.pid, QEMU_MARKS), undefined);
   } finally {
     await end(child);
   }
-  assertEquals(await identify(child.pid), undefined);
+  assertEquals(await identify(child.pid, QEMU_MARKS), undefined);
 });
 
 Deno.test("identify() denies a process that only mentions our mark", async () => {
@@ -50,8 +51,8 @@ Deno.test("identify() denies a process that only mentions our mark", async () =>
     while (!(await Deno.readTextFile(`/proc/${grep.pid}/cmdline`)).includes("test-b")) {
       await new Promise((resolve) => setTimeout(resolve, 2));
     }
-    assertEquals(await identify(grep.pid), undefined);
-    assertEquals(await findVmms("/run/test-b"), []);
+    assertEquals(await identify(grep.pid, QEMU_MARKS), undefined);
+    assertEquals(await findVmms("/run/test-b", QEMU_MARKS), []);
   } finally {
     await end(grep);
   }
@@ -62,8 +63,8 @@ Deno.test("findVmms() finds those under its run root and no neighbour's", async 
   const other = marked("/run/test-c2/sb-1");
   try {
     await Promise.all([whenIdentified(mine.pid), whenIdentified(other.pid)]);
-    assertEquals((await findVmms("/run/test-c")).map((vmm) => vmm.pid), [mine.pid]);
-    assertEquals((await findVmms("/run/test-c/")).map((vmm) => vmm.pid), [mine.pid]);
+    assertEquals((await findVmms("/run/test-c", QEMU_MARKS)).map((vmm) => vmm.pid), [mine.pid]);
+    assertEquals((await findVmms("/run/test-c/", QEMU_MARKS)).map((vmm) => vmm.pid), [mine.pid]);
   } finally {
     await Promise.all([end(mine), end(other)]);
   }
@@ -72,10 +73,10 @@ Deno.test("findVmms() finds those under its run root and no neighbour's", async 
 Deno.test("killVmm() kills the process it was given and never another under the same pid", async () => {
   const child = marked("/run/test-d/sb-1");
   const vmm = await whenIdentified(child.pid);
-  assertEquals(await killVmm({ ...vmm, startTicks: "1" }), false);
-  assertEquals(await killVmm({ ...vmm, runDir: "/run/test-d/sb-2" }), false);
-  assertEquals((await identify(child.pid))?.pid, child.pid);
-  assertEquals(await killVmm(vmm), true);
+  assertEquals(await killVmm({ ...vmm, startTicks: "1" }, QEMU_MARKS), false);
+  assertEquals(await killVmm({ ...vmm, runDir: "/run/test-d/sb-2" }, QEMU_MARKS), false);
+  assertEquals((await identify(child.pid, QEMU_MARKS))?.pid, child.pid);
+  assertEquals(await killVmm(vmm, QEMU_MARKS), true);
   await end(child);
-  assertEquals(await killVmm(vmm), false);
+  assertEquals(await killVmm(vmm, QEMU_MARKS), false);
 });

@@ -1,6 +1,6 @@
 /** A VMM process in our hands: one that we started, or one that a dead agent left. */
 import { delay, logger } from "@wrenn/common";
-import { identify, type VmmProcess } from "./process_identity.ts";
+import { identify, type VmmMarks, type VmmProcess } from "./process_identity.ts";
 
 /** How a process ended, as far as anybody can tell. */
 export interface VmmEnd {
@@ -39,9 +39,9 @@ export function childHandle(child: Deno.ChildProcess): VmmHandle {
 }
 
 /** Somebody else's child: looked at five times a second, and proven to be the same before it is signalled. */
-export function strangerHandle(vmm: VmmProcess): VmmHandle {
+export function strangerHandle(vmm: VmmProcess, marks: VmmMarks): VmmHandle {
   const same = async (): Promise<boolean> => {
-    const seen = await identify(vmm.pid);
+    const seen = await identify(vmm.pid, marks);
     return seen?.startTicks === vmm.startTicks && seen.runDir === vmm.runDir;
   };
   const watch = async (): Promise<VmmEnd> => {

@@ -5,13 +5,13 @@ const log = logger("agent", "vmm", "cgroup");
 /** What a VM's group needs. */
 const CONTROLLERS = ["cpu", "memory", "pids"];
 const CPU_PERIOD_US = 100_000;
-/** QEMU has a thread for each vCPU, a few of its own and up to 64 for disk requests. */
+/** QEMU has a thread for each vCPU, a few of its own and up to 64 for disk requests; Firecracker has fewer. */
 const SPARE_THREADS = 96;
 
 /** Limits of one VM. */
 export interface CgroupLimits {
   readonly vcpus: number;
-  /** Everything the process may use: guest memory and what QEMU needs beside it, MiB. */
+  /** Everything the process may use: guest memory and what the VMM needs beside it, MiB. */
   readonly memoryMb: number;
 }
 
