@@ -118,27 +118,29 @@ export function translationBufferMb(memoryMb: number, start: "boot" | "restore")
  */
 export function kernelLine(facts: HostFacts, initArgs: readonly string[]): string {
   const words = ["console=ttyS0", "quiet", "panic=-1", "reboot=t", ...GUEST_WORDS];
-  if (facts.accelerator === "tcg") {
-    const { tscKhz } = facts;
-    words.push(
-      // Calibration against an emulated timer fails on a busy host, and the kernel stops.
-      `tsc_early_khz=${tscKhz}`,
-      // Loops per jiffy at 250 Hz.
-      `lpj=${4 * tscKhz}`,
-      "no_timer_check",
-      "tsc=reliable",
-      "mitigations=off",
-      // An unrolled loop clears a page faster than an emulated `rep stosq`.
-      "clearcpuid=112",
-      "init_on_alloc=0",
-      // Accounting by timers and at every switch and page, of a guest that has one tenant.
-      ...["psi=0", "nowatchdog", "cgroup_disable=memory", "audit=0", "lsm=landlock,yama"],
-      "wrenn.emulated=1",
-    );
-    // Before QEMU 8 translated blocks are keyed by virtual address: each random layout is translated again.
-    if (facts.version.major < 8) words.push("norandmaps", "nokaslr");
-  }
+  if (facts.accelerator === "tcg") words.push(...emulationWords(facts));
   return [...words, ...checkedWords(initArgs)].join(" ");
+}
+
+/** What a guest's kernel must be told when its instructions are emulated. */
+export function emulationWords({ tscKhz, version }: HostFacts): string[] {
+  return [
+    // Calibration against an emulated timer fails on a busy host, and the kernel stops.
+    `tsc_early_khz=${tscKhz}`,
+    // Loops per jiffy at 250 Hz.
+    `lpj=${4 * tscKhz}`,
+    "no_timer_check",
+    "tsc=reliable",
+    "mitigations=off",
+    // An unrolled loop clears a page faster than an emulated `rep stosq`.
+    "clearcpuid=112",
+    "init_on_alloc=0",
+    // Accounting by timers and at every switch and page, of a guest that has one tenant.
+    ...["psi=0", "nowatchdog", "cgroup_disable=memory", "audit=0", "lsm=landlock,yama"],
+    "wrenn.emulated=1",
+    // Before QEMU 8 translated blocks are keyed by virtual address: each random layout is translated again.
+    ...(version.major < 8 ? ["norandmaps", "nokaslr"] : []),
+  ];
 }
 
 /** Where a machine's memory lies. */

@@ -1,13 +1,24 @@
 /** What tests of a VMM driver need of a host: images, slots, disks, run folders. Leaves nothing behind. */
 import { CleanupStack, newExecutionId, newSandboxId, runCommand } from "@wrenn/common";
 import { NetnsSlots } from "../../network/netns_slots.ts";
+import { DmStore } from "../../rootfs/dm/dm_store.ts";
 import { Qcow2Store } from "../../rootfs/qcow2_store.ts";
 import { provideImages } from "../../testing/test_images.ts";
 import type { BlockDevice } from "../../rootfs/store.ts";
 import type { BootSpec, MachineSpec, RestoreSpec } from "../driver.ts";
+import { RawDisks, type VmDisks } from "./raw_disks.ts";
 
 /** Indexes for slots that tests of VMMs make. */
 export const TEST_SLOTS = { first: 62000, last: 62009 };
+
+/** Which store the disks come from: layers that QEMU reads, devices, or plain copies of the base. */
+export type DiskKind = "qcow2" | "dm" | "raw";
+
+const STORES: Readonly<Record<DiskKind, (dataDir: string) => VmDisks>> = {
+  qcow2: (dataDir) => new Qcow2Store({ dataDir }),
+  dm: (dataDir) => new DmStore({ dataDir }),
+  raw: (dataDir) => new RawDisks(dataDir),
+};
 
 /** A host with one image and a run root of its own. */
 export class VmHost implements AsyncDisposable {
@@ -17,18 +28,18 @@ export class VmHost implements AsyncDisposable {
   readonly runRoot: string;
   readonly #undo: CleanupStack;
   readonly #slots: NetnsSlots;
-  readonly #disks: Qcow2Store;
+  readonly #disks: VmDisks;
 
-  private constructor(dataDir: string, runRoot: string, undo: CleanupStack) {
+  private constructor(dataDir: string, runRoot: string, disks: VmDisks, undo: CleanupStack) {
     this.dataDir = dataDir;
     this.runRoot = runRoot;
     this.#undo = undo;
     this.#slots = new NetnsSlots({ range: TEST_SLOTS, run: runCommand });
-    this.#disks = new Qcow2Store({ dataDir });
+    this.#disks = disks;
   }
 
   /** Makes the folders, brings in kernel and image, prepares the network. */
-  static async open(template: string = "minimal"): Promise<VmHost> {
+  static async open(template: string = "minimal", disks: DiskKind = "qcow2"): Promise<VmHost> {
     const undo = new CleanupStack();
     try {
       const root = await Deno.makeTempDir({ prefix: "wrenn-vmm-" });
@@ -36,7 +47,7 @@ export class VmHost implements AsyncDisposable {
       const dataDir = `${root}/data`;
       await provideImages(dataDir, [template]);
       await Deno.mkdir(`${root}/run`, { mode: 0o700 });
-      const host = new VmHost(dataDir, `${root}/run`, undo);
+      const host = new VmHost(dataDir, `${root}/run`, STORES[disks](dataDir), undo);
       await host.#slots.start();
       undo.add(() => host.#slots.stop(), "slots");
       return host;
@@ -95,8 +106,9 @@ export class VmHost implements AsyncDisposable {
     return { vmId, vcpus, memoryMb, slot, uid, disk, runDir, ...from };
   }
 
-  /** Adds an empty layer to a disk. */
+  /** Adds an empty layer to a disk. @throws {Error} When plain copies are used, which have none. */
   async addLayer(spec: MachineSpec): Promise<BlockDevice> {
+    if (!this.#disks.addLayer) throw new Error("These disks have no layers");
     return await this.#disks.addLayer(spec.disk, spec.uid);
   }
 

@@ -13,11 +13,16 @@ import type {
   Vsock,
 } from "../api_types.ts";
 import { NO_KERNEL, SECOND_ROOT, StandInFault } from "./stand_in_fault.ts";
-import { checkFree, checkKernel, checkOpens, networkDevices } from "./stand_in_files.ts";
+import { networkDevices, type StandInFiles } from "./stand_in_files.ts";
+import type { EngineMachine } from "./stand_in_engine.ts";
 import type { SnapshotState } from "./stand_in_snapshot.ts";
+
+/** What opens a TAP. */
+const TUN = "/dev/net/tun";
 
 /** Description of a machine. A call that is refused leaves it as it was. */
 export class StandInConfig implements Disposable {
+  readonly #files: StandInFiles;
   readonly #lentTaps: ReadonlySet<string>;
   #boot: BootSource | undefined;
   #machine: MachineConfig = { vcpu_count: 1, mem_size_mib: 128 };
@@ -27,9 +32,11 @@ export class StandInConfig implements Disposable {
   #vsockListener: Deno.Listener | undefined;
   #balloon: Balloon | undefined;
   #hotplug: HotplugMemory | undefined;
+  #entropy = false;
 
-  /** @param lentTaps TAPs that count as there although the host has none. */
-  constructor(lentTaps: ReadonlySet<string>) {
+  /** @param files What paths name. @param lentTaps TAPs that count as there although the host has none. */
+  constructor(files: StandInFiles, lentTaps: ReadonlySet<string>) {
+    this.#files = files;
     this.#lentTaps = lentTaps;
   }
 
@@ -38,9 +45,16 @@ export class StandInConfig implements Disposable {
     return this.#machine;
   }
 
-  /** The kernel's command line; empty for a machine that was restored. */
-  get bootArgs(): string {
-    return this.#boot?.boot_args ?? "";
+  /** The machine, for an engine. @throws {StandInFault} When it has a device that engines lack. */
+  engineMachine(): EngineMachine {
+    const lacking = [
+      this.#vsock && "vsock",
+      this.#balloon && "balloon",
+      this.#hotplug && "memory to plug in",
+    ].find((device) => device !== undefined);
+    if (lacking) throw new StandInFault(`The stand-in's engine has no ${lacking}`);
+    const [machine, drives, interfaces] = [this.#machine, this.#drives, this.#interfaces];
+    return { machine, drives, interfaces, entropy: this.#entropy };
   }
 
   /** Memory that can be plugged in. */
@@ -50,8 +64,10 @@ export class StandInConfig implements Disposable {
 
   /** `PUT /boot-source`. */
   async setBoot(boot: BootSource): Promise<void> {
-    await checkOpens(boot.kernel_image_path, "file", "read");
-    if (boot.initrd_path !== undefined) await checkOpens(boot.initrd_path, "file", "read");
+    await this.#files.checkOpens(boot.kernel_image_path, "file", "read");
+    if (boot.initrd_path !== undefined) {
+      await this.#files.checkOpens(boot.initrd_path, "file", "read");
+    }
     checkHugePages(this.#machine, boot, this.#balloon);
     this.#boot = boot;
   }
@@ -71,7 +87,7 @@ export class StandInConfig implements Disposable {
     if (drive.is_root_device && others.some((other) => other.is_root_device)) {
       throw new StandInFault(SECOND_ROOT);
     }
-    await checkDrive(drive);
+    await this.#checkDrive(drive);
     this.#drives = [...others, drive];
   }
 
@@ -81,7 +97,7 @@ export class StandInConfig implements Disposable {
     if (!drive) throw new StandInFault(`There is no drive '${drive_id}'`);
     if (path_on_host === undefined) return;
     const next = { ...drive, path_on_host };
-    await checkDrive(next);
+    await this.#checkDrive(next);
     this.#drives = this.#drives.map((known) => known === drive ? next : known);
   }
 
@@ -106,11 +122,17 @@ export class StandInConfig implements Disposable {
 
   /** `PUT /vsock`. Takes the socket, as Firecracker does. */
   async setVsock(vsock: Vsock): Promise<void> {
-    await checkFree(vsock.uds_path);
-    const listener = Deno.listen({ transport: "unix", path: vsock.uds_path });
+    await this.#files.checkFree(vsock.uds_path);
+    const path = await this.#files.hostPath(vsock.uds_path);
+    const listener = Deno.listen({ transport: "unix", path });
     this[Symbol.dispose]();
     this.#vsockListener = listener;
     this.#vsock = vsock;
+  }
+
+  /** `PUT /entropy`. */
+  setEntropy(): void {
+    this.#entropy = true;
   }
 
   /** `PUT /balloon`. */
@@ -143,27 +165,29 @@ export class StandInConfig implements Disposable {
     }
   }
 
-  /** Checks that a guest could start. Everything is looked at once more. */
-  async checkStarts(): Promise<void> {
+  /** Checks that a guest could start, and answers from what. Everything is looked at once more. */
+  async checkStarts(): Promise<BootSource> {
     if (!this.#boot) {
       throw new StandInFault(NO_KERNEL);
     }
     if (!this.#drives.some((drive) => drive.is_root_device)) {
       throw new StandInFault("There is no root drive");
     }
-    await checkKernel(this.#boot.kernel_image_path);
-    for (const drive of this.#drives) await checkDrive(drive);
+    await this.#files.checkKernel(this.#boot.kernel_image_path);
+    for (const drive of this.#drives) await this.#checkDrive(drive);
     for (const one of this.#interfaces) await this.#checkTap(one.host_dev_name);
+    return this.#boot;
   }
 
   /** What a snapshot has of the machine. */
-  saved(): Pick<SnapshotState, "machine" | "drives" | "interfaces" | "vsock"> {
+  saved(): Pick<SnapshotState, "machine" | "drives" | "interfaces" | "vsock" | "entropy"> {
     // How much memory a snapshot then has is not certain.
     if (this.#hotplug) throw new StandInFault("Snapshots with hotpluggable memory are not certain");
     return {
       machine: this.#machine,
       drives: this.#drives,
       interfaces: this.#interfaces,
+      entropy: this.#entropy,
       ...(this.#vsock ? { vsock: this.#vsock } : {}),
     };
   }
@@ -178,12 +202,13 @@ export class StandInConfig implements Disposable {
     if (saved.machine.huge_pages === "2M") throw new StandInFault("Huge pages from a file");
     this.#machine = { ...saved.machine, track_dirty_pages: trackDirtyPages };
     this.#interfaces = saved.interfaces;
+    this.#entropy = saved.entropy ?? false;
     for (const { iface_id, host_dev_name } of overrides) {
       const next = { ...this.#knownInterface(iface_id), host_dev_name };
       this.#interfaces = this.#interfaces.map((one) => one.iface_id === iface_id ? next : one);
     }
     for (const one of this.#interfaces) await this.#checkTap(one.host_dev_name);
-    for (const drive of saved.drives) await checkDrive(drive);
+    for (const drive of saved.drives) await this.#checkDrive(drive);
     this.#drives = saved.drives;
     if (saved.vsock) await this.setVsock(saved.vsock);
   }
@@ -200,17 +225,19 @@ export class StandInConfig implements Disposable {
     return known;
   }
 
+  async #checkDrive(drive: Drive): Promise<void> {
+    const access = drive.is_read_only ? "read" : "write";
+    await this.#files.checkOpens(drive.path_on_host, "disk", access);
+  }
+
   /** Firecracker makes a TAP that is missing where it may; in our jail it may not. */
   async #checkTap(name: string): Promise<void> {
     if (this.#lentTaps.has(name)) return;
     if (name === "lo" || !(await networkDevices()).has(name)) {
       throw new StandInFault(`Network config error: Open tap device failed: ${name}`);
     }
+    await this.#files.checkOpens(TUN, "output", "write");
   }
-}
-
-async function checkDrive(drive: Drive): Promise<void> {
-  await checkOpens(drive.path_on_host, "disk", drive.is_read_only ? "read" : "write");
 }
 
 function checkHugePages(

@@ -1,72 +1,84 @@
 /** What the stand-in asks of the host: files that calls name must be there and open as Firecracker opens them. */
+import { resolve } from "node:path";
 import { StandInFault } from "./stand_in_fault.ts";
 
 /** What a file may be. */
 export type FileKind = "file" | "disk" | "output";
 
-/**
- * Opens a file and closes it again.
- *
- * @param kind `file` is a regular one, `disk` also a block device, `output` also a pipe or a terminal.
- * @throws {StandInFault}
- */
-export async function checkOpens(
-  path: string,
-  kind: FileKind,
-  access: "read" | "write",
-): Promise<void> {
-  const stat = await io(path, () => Deno.stat(path));
-  const fits = stat.isFile || (kind === "disk" && stat.isBlockDevice) ||
-    (kind === "output" && (stat.isFifo || stat.isCharDevice));
-  if (!fits) throw new StandInFault(`${path}: Invalid argument (os error 22)`);
-  // Opening a pipe waits for its reader.
-  if (stat.isFifo) return;
-  const options = access === "read" ? { read: true } : { read: kind === "disk", write: true };
-  (await io(path, () => Deno.open(path, options))).close();
-}
+/** The process's own working directory, whatever folders lead to it and whoever may enter them. */
+export const HERE = "/proc/self/cwd";
 
-/** Checks that a file can be made or written anew at a path, and nothing else is there. @throws {StandInFault} */
-export async function checkCreates(path: string): Promise<void> {
-  (await io(path, () => Deno.open(path, { write: true, create: true, mode: 0o600 }))).close();
-}
+/** The files of a process, as it sees them. */
+export class StandInFiles {
+  readonly #root: string;
 
-/** Checks that nothing is at a path and something could be. @throws {StandInFault} */
-export async function checkFree(path: string): Promise<void> {
-  await io(path, () => Deno.stat(path.replace(/[^/]*$/, "") || "."));
-  const taken = await Deno.lstat(path).then(() => true, () => false);
-  if (taken) throw new StandInFault(`Address in use (os error 98) ${path}`);
-}
-
-/**
- * Checks that a kernel is what Firecracker loads on x86: a 64-bit ELF file for this architecture with something to
- * load.
- *
- * @throws {StandInFault}
- */
-export async function checkKernel(path: string): Promise<void> {
-  const bad = (why: string): StandInFault => new StandInFault(`Cannot load kernel: ${why}`);
-  using file = await io(path, () => Deno.open(path, { read: true }));
-  const head = new DataView(new ArrayBuffer(64));
-  const { size } = await file.stat();
-  await file.read(new Uint8Array(head.buffer));
-  if (head.getUint32(0) !== 0x7f454c46 || head.getUint8(4) !== 2 || head.getUint8(5) !== 1) {
-    throw bad("not a 64-bit ELF file");
+  /** @param root What the process has as its root folder; empty for the host's. */
+  constructor(root: string = "") {
+    this.#root = root;
   }
-  if (head.getUint16(18, true) !== 62) throw bad("not for x86-64");
-  const [at, each, count] = [
-    Number(head.getBigUint64(32, true)),
-    head.getUint16(54, true),
-    head.getUint16(56, true),
-  ];
-  for (let n = 0; n < count; n++) {
-    const segment = new DataView(new ArrayBuffer(56));
-    await file.seek(at + n * each, Deno.SeekMode.Start);
-    await file.read(new Uint8Array(segment.buffer));
-    const [offset, bytes] = [8, 32].map((place) => Number(segment.getBigUint64(place, true)));
-    const loads = segment.getUint32(0, true) === 1 && bytes !== undefined && bytes > 0;
-    if (loads && offset !== undefined && offset + bytes <= size) return;
+
+  /**
+   * Where a path of the process's is on the host. Below another root no symbolic link is followed: it could lead out,
+   * where a real root folder would keep it in.
+   *
+   * @throws {StandInFault}
+   */
+  async hostPath(path: string): Promise<string> {
+    if (this.#root === "") return path;
+    let host = this.#root;
+    for (const name of resolve("/", path).split("/").slice(1)) {
+      host = `${host}/${name}`;
+      const link = await Deno.lstat(host).then((stat) => stat.isSymlink, () => false);
+      if (link) {
+        throw new StandInFault(`The stand-in follows no symbolic link below a root: ${path}`);
+      }
+    }
+    return host;
   }
-  throw bad("nothing to load");
+
+  /**
+   * Opens a file and closes it again.
+   *
+   * @param kind `file` is a regular one, `disk` also a block device, `output` also a pipe or a terminal.
+   * @throws {StandInFault}
+   */
+  async checkOpens(path: string, kind: FileKind, access: "read" | "write"): Promise<void> {
+    const host = await this.hostPath(path);
+    const stat = await io(path, () => Deno.stat(host));
+    const fits = stat.isFile || (kind === "disk" && stat.isBlockDevice) ||
+      (kind === "output" && (stat.isFifo || stat.isCharDevice));
+    if (!fits) throw new StandInFault(`${path}: Invalid argument (os error 22)`);
+    // Opening a pipe waits for its reader.
+    if (stat.isFifo) return;
+    const options = access === "read" ? { read: true } : { read: kind === "disk", write: true };
+    (await io(path, () => Deno.open(host, options))).close();
+  }
+
+  /** Checks that a file can be made or written anew at a path, and nothing else is there. @throws {StandInFault} */
+  async checkCreates(path: string): Promise<void> {
+    const host = await this.hostPath(path);
+    (await io(path, () => Deno.open(host, { write: true, create: true, mode: 0o600 }))).close();
+  }
+
+  /** Checks that nothing is at a path and something could be. @throws {StandInFault} */
+  async checkFree(path: string): Promise<void> {
+    const host = await this.hostPath(path);
+    await io(path, () => Deno.stat(host.replace(/[^/]*$/, "") || "."));
+    const taken = await Deno.lstat(host).then(() => true, () => false);
+    if (taken) throw new StandInFault(`Address in use (os error 98) ${path}`);
+  }
+
+  /**
+   * Checks that a kernel is what Firecracker loads on x86: a 64-bit ELF file for this architecture with something to
+   * load.
+   *
+   * @throws {StandInFault}
+   */
+  async checkKernel(path: string): Promise<void> {
+    const host = await this.hostPath(path);
+    using file = await io(path, () => Deno.open(host, { read: true }));
+    await checkElf(file);
+  }
 }
 
 /** The smallest file that {@linkcode checkKernel} accepts, for tests. No machine starts with it. */
@@ -103,4 +115,29 @@ async function io<T>(path: string, work: () => Promise<T>): Promise<T> {
       : String(error);
     throw new StandInFault(`${code} ${path}`);
   }
+}
+
+async function checkElf(file: Deno.FsFile): Promise<void> {
+  const bad = (why: string): StandInFault => new StandInFault(`Cannot load kernel: ${why}`);
+  const head = new DataView(new ArrayBuffer(64));
+  const { size } = await file.stat();
+  await file.read(new Uint8Array(head.buffer));
+  if (head.getUint32(0) !== 0x7f454c46 || head.getUint8(4) !== 2 || head.getUint8(5) !== 1) {
+    throw bad("not a 64-bit ELF file");
+  }
+  if (head.getUint16(18, true) !== 62) throw bad("not for x86-64");
+  const [at, each, count] = [
+    Number(head.getBigUint64(32, true)),
+    head.getUint16(54, true),
+    head.getUint16(56, true),
+  ];
+  for (let n = 0; n < count; n++) {
+    const segment = new DataView(new ArrayBuffer(56));
+    await file.seek(at + n * each, Deno.SeekMode.Start);
+    await file.read(new Uint8Array(segment.buffer));
+    const [offset, bytes] = [8, 32].map((place) => Number(segment.getBigUint64(place, true)));
+    const loads = segment.getUint32(0, true) === 1 && bytes !== undefined && bytes > 0;
+    if (loads && offset !== undefined && offset + bytes <= size) return;
+  }
+  throw bad("nothing to load");
 }

@@ -1,6 +1,6 @@
 import { assertRejects } from "@std/assert";
 import { StandInFault } from "./stand_in_fault.ts";
-import { checkKernel, fakeKernel } from "./stand_in_files.ts";
+import { fakeKernel, StandInFiles } from "./stand_in_files.ts";
 
 async function check(change: (view: DataView) => void): Promise<void> {
   const path = await Deno.makeTempFile();
@@ -8,7 +8,7 @@ async function check(change: (view: DataView) => void): Promise<void> {
     const bytes = fakeKernel();
     change(new DataView(bytes.buffer));
     await Deno.writeFile(path, bytes);
-    await checkKernel(path);
+    await new StandInFiles().checkKernel(path);
   } finally {
     await Deno.remove(path);
   }

@@ -1,5 +1,5 @@
 /**
- * The stand-in: a Firecracker without a guest. It takes what the table of calls allows, when the table allows it, and
+ * The stand-in: a Firecracker whose guest, if it has one, runs in an engine. It takes what the table of calls allows, when the table allows it, and
  * refuses all else, in doubt also what Firecracker would take.
  */
 import { Turns } from "@wrenn/common/turns";
@@ -8,8 +8,16 @@ import type { InstanceInfo } from "../instance_info.ts";
 import { readCall, type StandInCall } from "./stand_in_calls.ts";
 import { StandInConfig } from "./stand_in_config.ts";
 import { LOAD_NOT_ALLOWED, POST_BOOT, PRE_BOOT, StandInFault } from "./stand_in_fault.ts";
-import { checkCreates, checkOpens } from "./stand_in_files.ts";
-import { readSnapshot, STAND_IN_VERSION, writeSnapshot } from "./stand_in_snapshot.ts";
+import { StandInConsole } from "./stand_in_console.ts";
+import type { StandInEngine } from "./stand_in_engine.ts";
+import { StandInFiles } from "./stand_in_files.ts";
+import {
+  openMemoryFile,
+  readSnapshot,
+  STAND_IN_VERSION,
+  writeMarks,
+  writeState,
+} from "./stand_in_snapshot.ts";
 
 /** What a stand-in is told at its start. */
 export interface StandInOptions {
@@ -19,8 +27,12 @@ export interface StandInOptions {
   readonly metricsPath?: string | undefined;
   /** TAPs that count as there although the host has none: for tests without root. */
   readonly lentTaps?: ReadonlySet<string>;
-  /** Takes what the guest's console would say. */
-  readonly console?: (text: string) => void;
+  /** What paths name; the host's files by default. */
+  readonly files?: StandInFiles;
+  /** Takes what the guest's console says. */
+  readonly console?: StandInConsole;
+  /** Runs the guest; there is none without. */
+  readonly engine?: StandInEngine | undefined;
 }
 
 /** An answer, and what becomes of the process after it. */
@@ -38,18 +50,21 @@ const NOT_DESCRIBING = ["PUT /logger", "PUT /metrics", "PUT /snapshot/load"];
 /** One machine. */
 export class StandInMachine implements Disposable {
   readonly #options: StandInOptions;
+  readonly #files: StandInFiles;
+  readonly #console: StandInConsole;
   readonly #config: StandInConfig;
   #state: InstanceInfo["state"] = "Not started";
   #fresh = true;
   #metricsPath: string | undefined;
-  #serialPath: string | undefined;
   #full: string | undefined;
   readonly #turns = new Turns();
 
   /** @param options What the command line says. */
   constructor(options: StandInOptions) {
     this.#options = options;
-    this.#config = new StandInConfig(options.lentTaps ?? new Set());
+    this.#files = options.files ?? new StandInFiles();
+    this.#console = options.console ?? new StandInConsole(this.#files);
+    this.#config = new StandInConfig(this.#files, options.lentTaps ?? new Set());
     this.#metricsPath = options.metricsPath;
   }
 
@@ -61,6 +76,7 @@ export class StandInMachine implements Disposable {
   /** Closes what the machine holds open. */
   [Symbol.dispose](): void {
     this.#config[Symbol.dispose]();
+    this.#console[Symbol.dispose]();
   }
 
   async #answer(method: string, path: string, text: string): Promise<StandInAnswer> {
@@ -104,6 +120,9 @@ export class StandInMachine implements Disposable {
       case "PUT /drives/":
         return await config.setDrive(call.body);
       case "PATCH /drives/":
+        if (this.#options.engine && call.body.path_on_host !== undefined) {
+          throw new StandInFault("The stand-in's engine keeps the files of its drives");
+        }
         return await config.patchDrive(call.body);
       case "PUT /network-interfaces/":
         return await config.setInterface(call.body);
@@ -112,7 +131,7 @@ export class StandInMachine implements Disposable {
       case "PUT /vsock":
         return await config.setVsock(call.body);
       case "PUT /entropy":
-        return;
+        return config.setEntropy();
       case "PUT /balloon":
         return config.setBalloon(call.body);
       case "PUT /mmds/config":
@@ -122,19 +141,18 @@ export class StandInMachine implements Disposable {
       case "PATCH /hotplug/memory":
         return config.plug(call.body.requested_size_mib);
       case "PUT /logger":
-        if (call.body.log_path) await checkOpens(call.body.log_path, "output", "write");
+        if (call.body.log_path !== undefined) {
+          await this.#files.checkOpens(call.body.log_path, "output", "write");
+        }
         return;
       case "PUT /metrics":
         return await this.#setMetrics(call.body.metrics_path);
       case "PUT /serial":
-        await checkOpens(call.body.serial_out_path, "output", "write");
-        this.#serialPath = call.body.serial_out_path;
-        return;
+        return await this.#console.useFile(call.body.serial_out_path);
       case "PUT /actions":
         return await this.#act(call.body.action_type);
       case "PATCH /vm":
-        this.#state = call.body.state === "Paused" ? "Paused" : "Running";
-        return;
+        return await this.#setRunning(call.body.state === "Resumed");
       case "PUT /snapshot/create":
         return await this.#create(call.body);
       case "PUT /snapshot/load":
@@ -147,7 +165,7 @@ export class StandInMachine implements Disposable {
     if (this.#metricsPath !== undefined) {
       throw new StandInFault("Metrics error: The metrics are initialized already");
     }
-    await checkOpens(path, "output", "write");
+    await this.#files.checkOpens(path, "output", "write");
     this.#metricsPath = path;
   }
 
@@ -156,26 +174,41 @@ export class StandInMachine implements Disposable {
   ): Promise<number | undefined> {
     switch (action) {
       case "InstanceStart":
-        await this.#config.checkStarts();
-        this.#state = "Running";
-        await this.#say(`Command line: ${this.#config.bootArgs}`);
+        await this.#start();
         return undefined;
       case "FlushMetrics":
         if (this.#metricsPath === undefined) throw new StandInFault("Nowhere to write metrics to");
-        await append(this.#metricsPath, JSON.stringify({ utc_timestamp_ms: Date.now() }));
+        await append(
+          await this.#files.hostPath(this.#metricsPath),
+          JSON.stringify({ utc_timestamp_ms: Date.now() }),
+        );
         return undefined;
       case "SendCtrlAltDel":
         // A guest that stands still would see the keys when it goes on.
         if (this.#state !== "Running") throw new StandInFault("Nobody sees the keys");
+        if (this.#options.engine) return void await this.#options.engine.sendCtrlAltDel();
         await this.#say("reboot: Restarting system");
         return 0;
     }
   }
 
+  async #start(): Promise<void> {
+    const boot = await this.#config.checkStarts();
+    const { engine } = this.#options;
+    if (engine) await engine.start(this.#config.engineMachine(), boot);
+    else await this.#say(`Command line: ${boot.boot_args ?? ""}`);
+    this.#state = "Running";
+  }
+
+  async #setRunning(running: boolean): Promise<void> {
+    if (running) await this.#options.engine?.resume();
+    else await this.#options.engine?.pause();
+    this.#state = running ? "Running" : "Paused";
+  }
+
   /** What a guest would say on its console. */
   async #say(text: string): Promise<void> {
-    if (this.#serialPath !== undefined) await append(this.#serialPath, text);
-    else this.#options.console?.(`${text}\n`);
+    await this.#console.print(new TextEncoder().encode(`${text}\n`));
   }
 
   async #create(body: SnapshotCreate): Promise<void> {
@@ -186,30 +219,44 @@ export class StandInMachine implements Disposable {
     }
     if (body.snapshot_path === body.mem_file_path) throw new StandInFault("Two files at one path");
     const machine = this.#config.saved();
-    await checkCreates(body.snapshot_path);
-    await checkCreates(body.mem_file_path);
-    const last = crypto.randomUUID();
+    await this.#files.checkCreates(body.snapshot_path);
+    await this.#files.checkCreates(body.mem_file_path);
+    const content = { vmm_version: STAND_IN_VERSION, ...machine };
+    const statePath = await this.#files.hostPath(body.snapshot_path);
+    const memoryPath = await this.#files.hostPath(body.mem_file_path);
+    using memory = await openMemoryFile(memoryPath, content.machine);
+    const { engine } = this.#options;
+    if (engine) {
+      await engine.writeMemory(memory, kind);
+      const devices = await engine.saveState(statePath);
+      return await writeState(statePath, { ...content, engine: engine.name }, devices);
+    }
     // A machine whose whole memory was never written has a page that no snapshot holds yet.
     const full = kind === "Full" ? crypto.randomUUID() : this.#full ?? crypto.randomUUID();
-    const content = { vmm_version: STAND_IN_VERSION, ...machine, full, last };
-    await writeSnapshot(body.snapshot_path, body.mem_file_path, content, kind);
+    const marks = { full, last: crypto.randomUUID() };
+    await writeMarks(memory, marks, kind);
+    await writeState(statePath, { ...content, marks });
     this.#full = full;
   }
 
   /** A snapshot that does not load ends the process, whose state nobody knows. */
   async #load(body: SnapshotLoad): Promise<void> {
     try {
-      const memory = body.mem_backend.backend_path;
-      await checkOpens(body.snapshot_path, "file", "read");
-      await checkOpens(memory, "file", "read");
-      const content = await readSnapshot(body.snapshot_path, memory);
+      const { snapshot_path, mem_backend: { backend_path } } = body;
+      await this.#files.checkOpens(snapshot_path, "file", "read");
+      await this.#files.checkOpens(backend_path, "file", "read");
+      const state = await this.#files.hostPath(snapshot_path);
+      const memory = await this.#files.hostPath(backend_path);
+      const { engine } = this.#options;
+      const content = await readSnapshot(state, memory, engine?.name);
       await this.#config.restore(
         content,
         body.network_overrides ?? [],
         body.track_dirty_pages ?? false,
       );
-      this.#full = content.full;
-      this.#state = body.resume_vm ? "Running" : "Paused";
+      this.#full = content.marks?.full;
+      await engine?.load(this.#config.engineMachine(), { state, memory });
+      await this.#setRunning(body.resume_vm ?? false);
     } catch (error) {
       throw error instanceof StandInFault ? new StandInFault(error.message, true) : error;
     }
