@@ -4,7 +4,7 @@ import { z } from "zod";
 import type { Accelerator, HostFacts } from "../../../core/qemu_args.ts";
 import { readQemuVersion, tscKhzOf } from "../../qemu/host_facts.ts";
 import { QmpClient, QmpError } from "../../qemu/qmp.ts";
-import { lastLines } from "../../qemu/tail.ts";
+import { lastLines } from "../../tail.ts";
 import type { BootSource } from "../api_types.ts";
 import { EngineMemory } from "./engine_memory.ts";
 import {
