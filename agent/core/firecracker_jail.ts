@@ -78,6 +78,8 @@ export interface JailedProcess {
   readonly uid: number;
   /** Name of its network namespace. */
   readonly namespace: string;
+  /** Path of its cgroup below the root of cgroup v2, which is there already; undefined for none. */
+  readonly cgroup: string | undefined;
 }
 
 /** Firecracker's own arguments, but for its id. */
@@ -101,8 +103,11 @@ export function jailerCommand(
     [programs.jailer, "--id", process.id, "--exec-file", programs.firecracker],
     ["--uid", String(process.uid), "--gid", String(VMM_GROUP)],
     ["--chroot-base-dir", programs.chroots, "--netns", `/run/netns/${process.namespace}`],
-    // It is in its cgroup before the jailer runs.
-    ["--cgroup-version", "2", "--resource-limit", `no-file=${MAX_FILES}`],
+    ["--resource-limit", `no-file=${MAX_FILES}`],
+    // Told of no limits, it joins the group that it takes for the parent; without a group it would join another's.
+    process.cgroup === undefined
+      ? []
+      : ["--cgroup-version", "2", "--parent-cgroup", process.cgroup],
     ["--", ...firecrackerArgs(process, logLevel)],
   ].flat();
 }

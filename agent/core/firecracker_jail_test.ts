@@ -12,15 +12,19 @@ const PROCESS: JailedProcess = {
   runDir: "/run/wrenn/0123456789abcdef",
   uid: 300007,
   namespace: "ns-7",
+  cgroup: "wrenn-0/0123456789abcdef",
 };
 const SOCKET = "/run/wrenn-vm/run/wrenn/0123456789abcdef/api.sock";
 const PROGRAMS = { jailer: "/bin/jailer", firecracker: "/bin/firecracker", chroots: "/data/jails" };
 
 Deno.test("jailerCommand() gives the jailer what it takes", () => {
   const line = "/bin/jailer --id 0123456789abcdef --exec-file /bin/firecracker --uid 300007 " +
-    "--gid 300000 --chroot-base-dir /data/jails --netns /run/netns/ns-7 --cgroup-version 2 " +
-    `--resource-limit no-file=2048 -- --api-sock ${SOCKET} --level Warning`;
+    "--gid 300000 --chroot-base-dir /data/jails --netns /run/netns/ns-7 " +
+    "--resource-limit no-file=2048 --cgroup-version 2 --parent-cgroup wrenn-0/0123456789abcdef " +
+    `-- --api-sock ${SOCKET} --level Warning`;
   assertEquals(jailerCommand(PROCESS, PROGRAMS, "Warning").join(" "), line);
+  const without = jailerCommand({ ...PROCESS, cgroup: undefined }, PROGRAMS, "Warning");
+  assertEquals(without.filter((word) => word.includes("cgroup")), []);
 });
 
 Deno.test("no command turns Firecracker's filter off", () => {

@@ -5,6 +5,8 @@
 import { jailerCommand, namespaceCommand, VM_FOLDER } from "../../core/firecracker_jail.ts";
 import type { LogLevel } from "./api_types.ts";
 import type { MachineSpec } from "../driver.ts";
+import { groupOf } from "../cgroup.ts";
+import { runRootOf } from "../run_files.ts";
 import type { JailFolder } from "./jail_folder.ts";
 
 /** Programs of a host, and how they are used. */
@@ -51,6 +53,7 @@ async function launchArgs(programs: Programs, launch: Launch): Promise<string[]>
     runDir: spec.runDir,
     uid: spec.uid,
     namespace: spec.slot.namespace,
+    cgroup: cgroup === undefined ? undefined : `${groupOf(runRootOf(spec))}/${spec.vmId}`,
   };
   const command = jailer !== undefined
     ? jailerCommand(process, { jailer, firecracker, chroots }, logLevel)

@@ -1,8 +1,8 @@
 import { logger, runCommand } from "@wrenn/common";
 import { assert, assertEquals } from "@std/assert";
 import { CONSOLE_BYTES, runFiles } from "../../core/qemu_args.ts";
-import type { BootSpec } from "../driver.ts";
 import { driverContract } from "../driver_contract.ts";
+import { bootInAnotherAgent } from "../testing/another_agent.ts";
 import { filesIn, VmHost } from "../testing/vm_host.ts";
 import { startsGuest } from "./accelerator.ts";
 import { QemuDriver, type QemuDriverOptions } from "./driver.ts";
@@ -17,18 +17,10 @@ function options(host: VmHost): QemuDriverOptions {
 
 driverContract({
   name: "QemuDriver",
+  disks: "qcow2",
   open: (host) => QemuDriver.open(options(host)),
-  async bootElsewhere(host: VmHost, spec: BootSpec) {
-    const program = new URL("../testing/dead_agent.ts", import.meta.url).pathname;
-    const agent = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", program, JSON.stringify({ options: options(host), spec })],
-      stdout: "piped",
-    }).spawn();
-    const reader = agent.stdout.pipeThrough(new TextDecoderStream()).getReader();
-    const { value } = await reader.read();
-    await reader.cancel();
-    return { agent, pid: Number(value) };
-  },
+  bootElsewhere: (host, spec) =>
+    bootInAnotherAgent({ driver: "qemu", options: options(host), spec }),
 });
 
 /** Fields of /proc/{path}/status. */
