@@ -1,9 +1,11 @@
-import { delay } from "@wrenn/common";
-import { assert, assertEquals } from "@std/assert";
+import { delay, runCommand } from "@wrenn/common";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { OutputCall, SetupCall } from "../../../core/firecracker_calls.ts";
-import { bootCalls, DEFAULT_SETTINGS } from "../../../core/firecracker_requests.ts";
-import type { BootSpec, MachineSpec } from "../../driver.ts";
+import { bootCalls, DEFAULT_SETTINGS, restoreCalls } from "../../../core/firecracker_requests.ts";
+import type { BootSpec, MachineSpec, RestoreSpec } from "../../driver.ts";
 import { answers, processesWith, VmHost } from "../../testing/vm_host.ts";
+import type { SnapshotCreate } from "../api_types.ts";
+import { FirecrackerError } from "../firecracker_error.ts";
 import { openFresh } from "../open_machine.ts";
 import { FirecrackerProcess } from "./firecracker_process.ts";
 import { installStandIn } from "./stand_in_executable.ts";
@@ -69,3 +71,56 @@ Deno.test("The engine's process ends with a guest that panics, whose words go to
     assert(said.includes("Kernel panic"), said);
   });
 });
+
+Deno.test("The engine brings a guest back from memory that Diffs were laid over", async () => {
+  await withHost(async (host, launch) => {
+    const spec = await host.spec();
+    const path = (name: string): string => `${host.runRoot}/${name}`;
+    const state = path("state");
+    const create = (memory: string, snapshot_type: "Full" | "Diff"): SnapshotCreate => ({
+      snapshot_path: state,
+      mem_file_path: path(memory),
+      snapshot_type,
+    });
+    await using process = await launch(spec);
+    const fresh = await openFresh(process.socket);
+    const running = await (await fresh.configure(described(spec))).start();
+    assert(await answers(spec), "the guest answers");
+    const paused = await running.pause();
+    await paused.createSnapshot(create("first", "Full"));
+    const bytes = spec.memoryMb << 20;
+    assertEquals((await Deno.stat(path("first"))).size, bytes);
+    const again = await paused.resume();
+    assert(await answers(spec));
+    using last = await again.pause();
+    await Deno.copyFile(path("first"), path("merged"));
+    await last.createSnapshot(create("merged", "Diff"));
+    await last.createSnapshot(create("nothing", "Diff"));
+    await last.createSnapshot(create("whole", "Full"));
+    assertEquals(await sameContent(path("merged"), path("whole")), true, "a Diff has what changed");
+    assertEquals(await sameContent(path("first"), path("whole")), false);
+    const { size, blocks } = await Deno.stat(path("nothing"));
+    assertEquals([size, blocks], [bytes, 0], "nothing changed since the last time");
+    process.kill("SIGKILL");
+    await process.status;
+
+    await using second = await launch({ ...spec, runDir: host.runRoot });
+    const from: RestoreSpec = { ...spec, memoryBase: path("merged"), state };
+    const { load } = restoreCalls(from, { state, memory: path("merged") }, settings);
+    const restored = await (await openFresh(second.socket)).load(load);
+    assertEquals(await answers(spec, 500), false, "its vCPUs stand still");
+    const goes = await restored.resume();
+    assert(await answers(spec), "it answers");
+    using stands = await goes.pause();
+    await stands.createSnapshot(create("diff", "Diff"));
+    const written = (await Deno.stat(path("diff"))).blocks ?? 0;
+    assert(written > 0 && written * 512 < bytes / 4, `${written} blocks`);
+    assertEquals(await sameContent(path("merged"), path("whole")), true, "the base is as it was");
+    await Deno.utime(path("merged"), new Date(), new Date());
+    await assertRejects(() => stands.createSnapshot(create("late", "Diff")), FirecrackerError);
+  });
+});
+
+async function sameContent(one: string, other: string): Promise<boolean> {
+  return (await runCommand(["cmp", "-s", "--", one, other], { allowFailure: true })).code === 0;
+}
