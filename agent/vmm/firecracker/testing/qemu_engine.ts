@@ -1,5 +1,5 @@
 /** QEMU as the engine behind the stand-in: its process, its control socket, its end. */
-import { delay, runCommand } from "@wrenn/common";
+import { CommandError, delay, type RunCommand } from "@wrenn/common";
 import { z } from "zod";
 import type { Accelerator, HostFacts } from "../../../core/qemu_args.ts";
 import { readQemuVersion, tscKhzOf } from "../../qemu/host_facts.ts";
@@ -21,6 +21,7 @@ import type {
   StandInEngine,
 } from "./stand_in_engine.ts";
 import { StandInFault } from "./stand_in_fault.ts";
+import { HERE } from "./stand_in_files.ts";
 
 const START_TIMEOUT_MS = 20_000;
 const LOAD_TIMEOUT_MS = 60_000;
@@ -82,7 +83,7 @@ export class QemuEngine implements StandInEngine {
   /** Looks at QEMU. @throws {Error} When there is none. */
   static async open(options: QemuEngineOptions, host: EngineHost): Promise<QemuEngine> {
     const { qemuBin, accelerator } = options;
-    const version = await readQemuVersion(qemuBin, runCommand);
+    const version = await readQemuVersion(qemuBin, runHere);
     const tscKhz = tscKhzOf(await Deno.readTextFile("/proc/cpuinfo"));
     return new QemuEngine(qemuBin, { version, accelerator, tscKhz }, host);
   }
@@ -192,6 +193,7 @@ export class QemuEngine implements StandInEngine {
     const chain = ["--pdeathsig", "KILL", "--", "/bin/sh", "-euc", SCRIPT, "stand-in"];
     const child = new Deno.Command("setpriv", {
       args: [...chain, String(Deno.pid), statePath ?? "", this.#qemuBin, ...args],
+      cwd: HERE,
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
@@ -275,6 +277,16 @@ async function connect(path: string, signal: AbortSignal): Promise<QmpClient> {
     await delay(POLL_MS, signal);
   }
 }
+
+/** Runs a program where this process is, although others may not enter the folders that lead there. */
+const runHere: RunCommand = async (argv) => {
+  const [program, ...args] = argv;
+  const { code, stdout, stderr } = await new Deno.Command(program, { args, cwd: HERE }).output();
+  const [out = "", error = ""] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+  const result = { code, stdout: out, stderr: error };
+  if (code !== 0) throw new CommandError(argv, result);
+  return result;
+};
 
 /** Reads to the end and keeps what is worth telling. */
 async function lastWords(stream: ReadableStream<Uint8Array>): Promise<string> {

@@ -30,6 +30,25 @@ export async function installStandIn(folder: string, engine?: InstalledEngine): 
   return await writeProgram(`${folder}/firecracker`, deno, script, env);
 }
 
+/**
+ * Makes a stand-in for the jailer, beside that for Firecracker or elsewhere.
+ *
+ * @param folder As {@linkcode installStandIn} has it.
+ * @returns Path of the executable.
+ */
+export async function installStandInJailer(folder: string): Promise<string> {
+  const script = await bundle(folder, "stand_in_jailer");
+  const path = `${folder}/jailer`;
+  const deno = await linkDeno(`${folder}/program`, "stand-in-jailer");
+  const settings = `STAND_IN_PID=$$ DENO_DIR='${path}-cache' PATH='${PATH}'`;
+  await writeExecutable(
+    path,
+    `words=$(${settings} ${denoRun(deno, script)} "$@") || exit
+eval "exec $words"`,
+  );
+  return path;
+}
+
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 async function bundle(folder: string, name: string): Promise<string> {
@@ -59,9 +78,15 @@ async function writeProgram(
   // Deno insists on the name of a folder for its cache; nothing has to be in it.
   const settings = Object.entries({ ...env, DENO_DIR: `${path}-cache` })
     .map(([name, value]) => `${name}='${value}'`).join(" ");
-  const line = `${settings} exec '${deno}' run -A --quiet --no-config --no-lock --cached-only ` +
-    `'${script}' "$@"`;
-  await Deno.writeTextFile(path, `#!/bin/sh\n${line}\n`);
-  await Deno.chmod(path, 0o755);
+  await writeExecutable(path, `${settings} exec ${denoRun(deno, script)} "$@"`);
   return path;
+}
+
+function denoRun(deno: string, script: string): string {
+  return `'${deno}' run -A --quiet --no-config --no-lock --cached-only '${script}'`;
+}
+
+async function writeExecutable(path: string, text: string): Promise<void> {
+  await Deno.writeTextFile(path, `#!/bin/sh\n${text}\n`);
+  await Deno.chmod(path, 0o755);
 }

@@ -17,7 +17,9 @@ export class StandInUsageError extends Error {
   override readonly name: string = "StandInUsageError";
 }
 
-const NAMED = ["api-sock", "id", "log-path", "level", "metrics-path"];
+/** What the jailer tells of its own time, in microseconds. */
+const TIMES = ["start-time-us", "start-time-cpu-us", "parent-cpu-time-us"];
+const NAMED = ["api-sock", "id", "log-path", "level", "metrics-path", ...TIMES];
 const LEVELS = ["error", "warning", "info", "debug", "trace", "off"];
 
 /**
@@ -44,6 +46,12 @@ export function parseStandInArgs(args: readonly string[]): StandInCommand {
   if (!/^[A-Za-z0-9-]{1,64}$/.test(id)) throw new StandInUsageError(`Invalid instance ID '${id}'`);
   if (!LEVELS.includes((given.get("level") ?? "info").toLowerCase())) {
     throw new StandInUsageError(`Invalid value for logger level '${given.get("level")}'`);
+  }
+  for (const name of TIMES) {
+    const time = given.get(name);
+    if (time !== undefined && !/^\d+$/.test(time)) {
+      throw new StandInUsageError(`'--${name}' is no number`);
+    }
   }
   return {
     kind: "serve",

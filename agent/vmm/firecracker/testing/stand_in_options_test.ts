@@ -3,7 +3,8 @@ import { parseStandInArgs, StandInUsageError } from "./stand_in_options.ts";
 
 Deno.test("parseStandInArgs() reads the part of Firecracker's command line that Wrenn uses", () => {
   assertEquals(parseStandInArgs(["--version"]), { kind: "version" });
-  const all = ["--log-path", "/l", "--level", "Info", "--metrics-path", "/m"];
+  const times = "--start-time-us 1 --start-time-cpu-us 2 --parent-cpu-time-us 3".split(" ");
+  const all = [...times, "--log-path", "/l", "--level", "Info", "--metrics-path", "/m"];
   assertEquals(parseStandInArgs(["--id", "a-1", "--api-sock", "/s", ...all]), {
     kind: "serve",
     socket: "/s",
@@ -26,6 +27,7 @@ Deno.test("parseStandInArgs() refuses all else", () => {
     [...socket, "--id", "a".repeat(65)],
     [...socket, "--level", "Loud"],
     [...socket, "more"],
+    [...socket, "--start-time-us", "now"],
     ["--version", "more"],
   ];
   for (const args of wrong) {
