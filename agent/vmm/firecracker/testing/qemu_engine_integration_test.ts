@@ -21,7 +21,7 @@ async function withHost(
 ): Promise<void> {
   await using host = await VmHost.open("minimal", "raw");
   const folder = await Deno.makeTempDir({ dir: host.dataDir });
-  const program = await installStandIn(folder, { accelerator: "tcg" });
+  const program = await installStandIn(folder, {});
   await work(host, ({ slot, runDir }) => {
     const argv = ["nsenter", `--net=/run/netns/${slot.namespace}`, "--", program] as const;
     return FirecrackerProcess.start({ argv }, `${runDir}/api.sock`);

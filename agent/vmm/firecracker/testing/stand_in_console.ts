@@ -37,7 +37,9 @@ export class StandInConsole implements Disposable {
     if (this.#busy) return;
     this.#busy = true;
     const written = writeAll(file, bytes).finally(() => this.#busy = false);
-    if (!this.#isPipe) await written;
+    if (!this.#isPipe) return await written;
+    // The pipe may be closed while it is full.
+    written.catch(() => {});
   }
 
   /** Closes the file. */

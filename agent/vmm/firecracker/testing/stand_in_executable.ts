@@ -6,7 +6,8 @@ import { QEMU_BIN } from "../../qemu/host_facts.ts";
 
 /** What runs the guests of an installed stand-in. */
 export interface InstalledEngine {
-  readonly accelerator: Accelerator;
+  /** What `WRENN_ACCEL` says by default, and emulation where it says nothing. */
+  readonly accelerator?: Accelerator;
   /** Name or path of `qemu-system-x86_64`. */
   readonly qemuBin?: string;
 }
@@ -22,7 +23,7 @@ export interface InstalledEngine {
 export async function installStandIn(folder: string, engine?: InstalledEngine): Promise<string> {
   const script = await bundle(folder, "stand_in");
   const env = engine === undefined ? {} : {
-    STAND_IN_ENGINE: engine.accelerator,
+    STAND_IN_ENGINE: engine.accelerator ?? configured(),
     STAND_IN_QEMU: engine.qemuBin ?? QEMU_BIN,
     PATH,
   };
@@ -47,6 +48,10 @@ export async function installStandInJailer(folder: string): Promise<string> {
 eval "exec $words"`,
   );
   return path;
+}
+
+function configured(): Accelerator {
+  return Deno.env.get("WRENN_ACCEL") === "kvm" ? "kvm" : "tcg";
 }
 
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

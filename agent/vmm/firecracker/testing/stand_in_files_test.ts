@@ -1,4 +1,4 @@
-import { assertRejects } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import { StandInFault } from "./stand_in_fault.ts";
 import { fakeKernel, StandInFiles } from "./stand_in_files.ts";
 
@@ -31,5 +31,27 @@ Deno.test("checkKernel() refuses every other file", async () => {
   };
   for (const [why, change] of Object.entries(wrong)) {
     await assertRejects(() => check(change), StandInFault, why);
+  }
+});
+
+Deno.test("StandInFiles keeps paths below its root and follows no link there", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const root = `${folder}/root`;
+    await Deno.mkdir(`${root}/run`, { recursive: true });
+    await Deno.writeTextFile(`${folder}/secret`, "");
+    await Deno.symlink(folder, `${root}/out`);
+    const files = new StandInFiles(root);
+    assertEquals(await files.hostPath("/run/../../../secret"), `${root}/secret`);
+    assertEquals(await files.hostPath("run/new"), `${root}/run/new`);
+    await assertRejects(
+      () => files.checkOpens("/../secret", "file", "read"),
+      StandInFault,
+      "No such",
+    );
+    await assertRejects(() => files.hostPath("/out/secret"), StandInFault, "symbolic link");
+    assertEquals(await new StandInFiles().hostPath("/out/secret"), "/out/secret");
+  } finally {
+    await Deno.remove(folder, { recursive: true });
   }
 });

@@ -7,14 +7,18 @@ import { FirecrackerApi } from "../api_client.ts";
 import { FirecrackerError } from "../firecracker_error.ts";
 import { openFresh } from "../open_machine.ts";
 import { fakeKernel } from "./stand_in_files.ts";
-import { installStandIn, installStandInJailer } from "./stand_in_executable.ts";
+import {
+  type InstalledEngine,
+  installStandIn,
+  installStandInJailer,
+} from "./stand_in_executable.ts";
 
 const UID = 399_001;
 
 /** A folder with both programs, which every user may enter. */
 async function withPrograms(
   work: (folder: string, jailer: string, firecracker: string) => Promise<void>,
-  engine?: { accelerator: "tcg" },
+  engine?: InstalledEngine,
 ): Promise<void> {
   const folder = await Deno.makeTempDir({ prefix: "wrenn-jailer-" });
   try {
@@ -143,5 +147,5 @@ Deno.test("A guest boots in the stand-in's jail", async () => {
       await delay(20);
     }
     assertEquals(await processesWith("wrenn-engine-"), []);
-  }, { accelerator: "tcg" });
+  }, {});
 });
