@@ -159,7 +159,7 @@ export function machineArgs(
   const tcg = facts.accelerator === "tcg";
   const buffer = translationBufferMb(shape.memoryMb, start);
   return [
-    ["-M", `microvm,acpi=on,pit=off,memory-backend=ram`],
+    ["-M", `microvm,acpi=on,pit=off,rtc=on,memory-backend=ram`],
     ["-accel", tcg ? `tcg,tb-size=${buffer}` : "kvm"],
     ["-cpu", CPU_MODELS[facts.accelerator]],
     ["-smp", String(shape.vcpus)],

@@ -54,8 +54,9 @@ export interface ChoiceOptions extends ProbeOptions {
 const PROBE_TIMEOUT_MS = 10_000;
 const PROBE_MEMORY_MB = 256;
 const NOBODY = 65534;
-/** The kernel says this when it is up and hands over to the initramfs. */
-const STARTED = "as init process";
+/** The guest's first process says this. The kernel itself is quiet: each character of a console is two VM exits. */
+const STARTED = "wrenn-started";
+const FIRST_PROCESS = "rdinit=/bin/busybox -- printf wrenn-%s started";
 
 const cached = z.object({
   boot_id: z.string(),
@@ -111,7 +112,7 @@ async function kvmFailure(options: ChoiceOptions): Promise<string | undefined> {
 }
 
 /**
- * Starts a guest without disk and network and waits until its kernel hands over to the initramfs.
+ * Starts a guest without disk and network and waits until a program of its initramfs runs.
  *
  * @returns Undefined when it did, else why not.
  */
@@ -128,7 +129,7 @@ export async function startsGuest(
       args: [
         machineArgs(facts, { vcpus: 1, memoryMb: PROBE_MEMORY_MB }),
         ["-no-reboot", "-serial", "stdio", "-kernel", options.kernel, "-initrd", options.initrd],
-        ["-append", `console=ttyS0 loglevel=7 panic=-1 ${emulationWords(facts)}`],
+        ["-append", `console=ttyS0 quiet panic=-1 ${emulationWords(facts)} ${FIRST_PROCESS}`],
         sandboxArgs(),
         dropArgs(version, jail, NOBODY),
       ].flat(),
