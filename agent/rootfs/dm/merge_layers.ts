@@ -1,9 +1,12 @@
 /** Taking frozen layers into one, by their files alone. */
+import { Buffer } from "node:buffer";
 import { join } from "node:path";
 import { areaChunk, CHUNK_BYTES, emptyStore, storeBytes, writeArea } from "../../core/dm_cow.ts";
 import { type MergeRun, planMerge } from "../../core/dm_merge.ts";
 import { writeAt, writeWhole } from "../disk_files.ts";
 import { readChunks, readExceptions } from "./cow_file.ts";
+
+const ZEROS = new Uint8Array(CHUNK_BYTES);
 
 /**
  * Writes a new layer that holds what several hold together, given the lowest first. Chunks of zeros become holes. Only
@@ -45,11 +48,9 @@ async function copy(
 
 /** Where chunks lie that are not all zeros, side by side ones together. */
 function dataIn(bytes: Uint8Array<ArrayBuffer>): { at: number; length: number }[] {
-  const words = new BigUint64Array(bytes.buffer);
-  const step = CHUNK_BYTES / 8;
   const found: { at: number; length: number }[] = [];
   for (let at = 0; at < bytes.length; at += CHUNK_BYTES) {
-    if (words.subarray(at / 8, at / 8 + step).every((word) => word === 0n)) continue;
+    if (Buffer.compare(bytes.subarray(at, at + CHUNK_BYTES), ZEROS) === 0) continue;
     const last = found.at(-1);
     if (last && last.at + last.length === at) last.length += CHUNK_BYTES;
     else found.push({ at, length: CHUNK_BYTES });

@@ -5,7 +5,7 @@ import { type RunCommand, runCommand } from "@wrenn/common";
 import type { DmDevice } from "../../../core/dm_devices.ts";
 import type { BlockDevice } from "../../store.ts";
 import type { StoreFixture } from "../../store_contract.ts";
-import { installTemplate, listing } from "../../testing/template_files.ts";
+import { installTemplate, listing, sameBytes } from "../../testing/template_files.ts";
 import { DeviceMapper } from "../device_mapper.ts";
 import { DmStore, type DmStoreOptions } from "../dm_store.ts";
 import { Loops } from "../loops.ts";
@@ -107,10 +107,11 @@ export async function diskHolds(
   using device = await Deno.open(path);
   await device.seek(offset, Deno.SeekMode.Start);
   const bytes = new Uint8Array(Math.min(length, 1 << 20));
+  const expected = new Uint8Array(bytes.length).fill(fill);
   for (let done = 0; done < length;) {
     const read = await device.read(bytes.subarray(0, Math.min(bytes.length, length - done)));
     if (read === null) return false;
-    if (!bytes.subarray(0, read).every((byte) => byte === fill)) return false;
+    if (!sameBytes(bytes.subarray(0, read), expected.subarray(0, read))) return false;
     done += read;
   }
   return true;
