@@ -1,8 +1,9 @@
 /**
- * Every test, by layers: `deno task test [check] [unit] [integration] [e2e]`, all of them by default. Ends with the
- * leak check and a line `N passed, N failed`.
+ * Every test, by layers: `deno task test [--full] [check] [unit] [integration] [lab] [e2e]`, all of them by default.
+ * Ends with the leak check and a line `N passed, N failed`. `--full` runs in the lab what takes long there.
  */
 import { join, relative } from "node:path";
+import { labSuite } from "./lab/core/lab_suite.ts";
 import { ensureHostTools } from "./lib/host_tools.ts";
 import { countJunit } from "./lib/junit.ts";
 import { hostState, leaked } from "./lib/leaks.ts";
@@ -10,20 +11,23 @@ import { walkFiles } from "./lib/walk.ts";
 import { startTestPlatform } from "./lib/test_platform.ts";
 import { fail, repoRoot, say } from "./lib/shell.ts";
 
-const LAYERS = ["check", "unit", "integration", "e2e"] as const;
+const LAYERS = ["check", "unit", "integration", "lab", "e2e"] as const;
 type Layer = typeof LAYERS[number];
 /** A layer that takes longer than this hangs; the output names the test that has been running since. */
 const LAYER_LIMIT_MS: Record<Layer, number> = {
   check: 10 * 60_000,
   unit: 10 * 60_000,
   integration: 40 * 60_000,
+  lab: 90 * 60_000,
   e2e: 20 * 60_000,
 };
 
-const asked = Deno.args.filter((a): a is Layer => LAYERS.includes(a as Layer));
-if (asked.length !== Deno.args.length) fail(`Usage: deno task test [${LAYERS.join("] [")}]`);
+const full = Deno.args.includes("--full");
+const words = Deno.args.filter((a) => a !== "--full");
+const asked = words.filter((a): a is Layer => LAYERS.includes(a as Layer));
+if (asked.length !== words.length) fail(`Usage: deno task test [--full] [${LAYERS.join("] [")}]`);
 const layers: readonly Layer[] = asked.length > 0 ? asked : LAYERS;
-const needsHost = layers.includes("integration") || layers.includes("e2e");
+const needsHost = layers.some((layer) => ["integration", "lab", "e2e"].includes(layer));
 
 const root = repoRoot();
 const reports = await Deno.makeTempDir({ prefix: "test-reports-" });
@@ -50,6 +54,12 @@ async function runLayer(layer: Layer): Promise<void> {
       return await runTests("unit", await testFiles(false), { args: ["--parallel"] });
     case "integration":
       return await runTests("integration", await testFiles(true), {});
+    case "lab": {
+      const out = join(reports, "lab");
+      const words = ["test", "--out", out, ...labSuite({ full })];
+      const ok = await deno("lab", ["run", "-A", "tasks/lab.ts", ...words]);
+      return await count("lab", ok, join(out, "report.xml"));
+    }
     case "e2e": {
       await using platform = await startTestPlatform(say);
       return await runTests("e2e", ["tests/e2e"], { env: platform.env });
@@ -65,6 +75,11 @@ async function runTests(
 ): Promise<void> {
   const report = join(reports, `${name}.xml`);
   const ok = await deno(name, ["test", "-A", `--junit-path=${report}`, ...args, ...files], env);
+  await count(name, ok, report);
+}
+
+/** Adds what a run's report says. */
+async function count(name: Layer, ok: boolean, report: string): Promise<void> {
   const counts = countJunit(await Deno.readTextFile(report).catch(() => ""));
   total.passed += counts.passed;
   total.failed += counts.failed;
@@ -105,12 +120,12 @@ async function deno(
   return success;
 }
 
-/** Test files outside `tests/e2e`: those that need root and VMs, or the others. */
+/** Test files outside `tests/e2e` and `tests/lab`: those that need root and VMs, or the others. */
 async function testFiles(integration: boolean): Promise<string[]> {
   const files: string[] = [];
   for await (const path of walkFiles(root)) {
     const name = relative(root, path);
-    if (!name.endsWith("_test.ts") || /^(?:tests\/e2e|dist)\//.test(name)) continue;
+    if (!name.endsWith("_test.ts") || /^(?:tests\/(?:e2e|lab)|dist)\//.test(name)) continue;
     if (name.endsWith("_integration_test.ts") === integration) files.push(name);
   }
   return files.sort();

@@ -14,6 +14,7 @@ import type { LabOrder } from "./core/lab_order.ts";
 import { dataDrive } from "./data_drive.ts";
 import { writeOrder } from "./order_drive.ts";
 import { rootDrive } from "./root_drive.ts";
+import { WorkFolder } from "./work_folder.ts";
 
 /** Templates that the lab has. */
 const TEMPLATES = ["minimal", "base"];
@@ -67,19 +68,22 @@ export async function buildLab(progress: Progress, signal?: AbortSignal): Promis
  * @throws {Error} When the lab ends before the command does; the message has the end of its console.
  */
 export async function runInLab(lab: Lab, order: LabOrder, run: LabRun = {}): Promise<number> {
-  const work = await Deno.makeTempDir({ prefix: "wrenn-lab-", dir: "/var/tmp" });
-  try {
-    const at = (name: string): string => join(work, name);
-    await Deno.mkdir(at("order"));
-    await writeOrder(order, at("order.tar"), at("order"));
-    const drives: LabDrive[] = [...lab.drives, { name: "order", path: at("order.tar") }];
-    if (run.out !== undefined) {
-      await Deno.writeFile(at("files"), new Uint8Array());
-      await Deno.truncate(at("files"), OUT_BYTES);
-      drives.push({ name: "files", path: at("files"), kept: true });
-    }
-    const child = new Deno.Command("qemu-system-x86_64", {
-      args: labArgs({
+  await using work = await WorkFolder.open();
+  const at = (name: string): string => join(work.path, name);
+  await Deno.mkdir(at("order"));
+  await writeOrder(order, at("order.tar"), at("order"));
+  const drives: LabDrive[] = [...lab.drives, { name: "order", path: at("order.tar") }];
+  if (run.out !== undefined) {
+    await Deno.writeFile(at("files"), new Uint8Array());
+    await Deno.truncate(at("files"), OUT_BYTES);
+    drives.push({ name: "files", path: at("files"), kept: true });
+  }
+  const child = new Deno.Command("setpriv", {
+    // It ends with this process, however that ends.
+    args: [
+      "--pdeathsig=KILL",
+      "qemu-system-x86_64",
+      ...labArgs({
         cpus: CPUS,
         memoryMb: MEMORY_MB,
         tscKhz: tscKhzOf(await Deno.readTextFile("/proc/cpuinfo")),
@@ -89,26 +93,24 @@ export async function runInLab(lab: Lab, order: LabOrder, run: LabRun = {}): Pro
         console: at("console"),
         exitCode: at("code"),
       }),
-      env: { TMPDIR: work },
-      stdin: "null",
-      stdout: "piped",
-      ...(run.signal ? { signal: run.signal } : {}),
-    }).spawn();
-    await child.stdout.pipeTo(Deno.stdout.writable, { preventClose: true });
-    const { code } = await child.status;
-    run.signal?.throwIfAborted();
-    const answer = await Deno.readTextFile(at("code")).catch(() => "");
-    if (!/^\d+\n$/.test(answer)) {
-      const lines = (await Deno.readTextFile(at("console")).catch(() => "")).split("\n");
-      const tail = lines.slice(-CONSOLE_LINES).join("\n");
-      throw new Error(`The lab ended before its command (QEMU: exit ${code}):\n${tail}`);
-    }
-    if (run.out !== undefined) {
-      await Deno.mkdir(run.out, { recursive: true });
-      await exec(["tar", "-xf", at("files"), "-C", run.out]);
-    }
-    return Number(answer);
-  } finally {
-    await Deno.remove(work, { recursive: true });
+    ],
+    env: { TMPDIR: work.path },
+    stdin: "null",
+    stdout: "piped",
+    ...(run.signal ? { signal: run.signal } : {}),
+  }).spawn();
+  await child.stdout.pipeTo(Deno.stdout.writable, { preventClose: true });
+  const { code } = await child.status;
+  run.signal?.throwIfAborted();
+  const answer = await Deno.readTextFile(at("code")).catch(() => "");
+  if (!/^\d+\n$/.test(answer)) {
+    const lines = (await Deno.readTextFile(at("console")).catch(() => "")).split("\n");
+    const tail = lines.slice(-CONSOLE_LINES).join("\n");
+    throw new Error(`The lab ended before its command (QEMU: exit ${code}):\n${tail}`);
   }
+  if (run.out !== undefined) {
+    await Deno.mkdir(run.out, { recursive: true });
+    await exec(["tar", "-xf", at("files"), "-C", run.out]);
+  }
+  return Number(answer);
 }

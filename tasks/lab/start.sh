@@ -34,6 +34,10 @@ drive() { # device of a drive, by its name
     [ "$(cat "$folder/serial")" = "$1" ] && echo "/dev/${folder##*/}"
   done
 }
+# Nothing of this host outlives it. A page that is written back is read-only again: a guest whose memory is a file would
+# fault on each of its pages anew.
+sysctl -q vm.dirty_writeback_centisecs=0 vm.dirty_background_ratio=90 vm.dirty_ratio=95
+
 out=$(port wrenn.out) code=$(port wrenn.code)
 data=$(drive data) files=$(drive files)
 

@@ -31,7 +31,7 @@ export interface LabMachine {
 }
 
 /** Translated code is kept up to this size: two kernels, QEMU and Deno are translated. */
-const TRANSLATION_MB = 512;
+const TRANSLATION_MB = 1024;
 
 /** Ports of the lab: what is run prints to `out`, which is QEMU's own standard output, a pipe. */
 export const PORTS = { out: "wrenn.out", code: "wrenn.code" } as const;
@@ -39,7 +39,7 @@ export const PORTS = { out: "wrenn.out", code: "wrenn.code" } as const;
 /** Arguments of `qemu-system-x86_64`. */
 export function labArgs(lab: LabMachine): string[] {
   return [
-    ["-M", "microvm,acpi=on,rtc=on", "-cpu", "max,+svm,+npt"],
+    ["-M", "microvm,acpi=on,rtc=on", "-cpu", "max,+svm,+npt,-la57,-avx,-avx2,-fma,-f16c,-pku"],
     ["-accel", `tcg,thread=multi,tb-size=${TRANSLATION_MB}`],
     ["-smp", String(lab.cpus), "-m", `${lab.memoryMb}M`],
     ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"],
