@@ -26,7 +26,7 @@ const RECIPE: DebianRecipe = {
   ],
 };
 /** Whose imports the lab has. */
-const CODE = ["agent", "common", "proto", "tasks", "tests/host"];
+const CODE = ["agent", "common", "proto", "tasks", "tests/host", "tests/lab"];
 const IMAGE = "root.ext4";
 
 /** What the root is built of beside the recipe. */

@@ -1,5 +1,6 @@
 import { logger, runCommand } from "@wrenn/common";
 import { assert, assertEquals } from "@std/assert";
+import { z } from "zod";
 import { CONSOLE_BYTES, runFiles } from "../../core/qemu_args.ts";
 import { driverContract } from "../driver_contract.ts";
 import { bootInAnotherAgent } from "../testing/another_agent.ts";
@@ -9,10 +10,16 @@ import { QemuDriver, type QemuDriverOptions } from "./driver.ts";
 import { readQemuVersion, tscKhzOf } from "./host_facts.ts";
 
 const log = logger("agent", "test");
+const accelerators = z.enum(["auto", "kvm", "tcg"]).default("auto");
 
 function options(host: VmHost): QemuDriverOptions {
   const kernels = `${host.dataDir}/kernels`;
-  return { dataDir: host.runRoot, kernel: `${kernels}/vmlinux`, initrd: `${kernels}/initrd.img` };
+  return {
+    dataDir: host.runRoot,
+    kernel: `${kernels}/vmlinux`,
+    initrd: `${kernels}/initrd.img`,
+    accelerator: accelerators.parse(Deno.env.get("WRENN_ACCEL")),
+  };
 }
 
 driverContract({

@@ -3,6 +3,7 @@ import { CleanupStack, newExecutionId, newSandboxId, runCommand } from "@wrenn/c
 import { NetnsSlots } from "../../network/netns_slots.ts";
 import { DmStore } from "../../rootfs/dm/dm_store.ts";
 import { Qcow2Store } from "../../rootfs/qcow2_store.ts";
+import { SLOWNESS } from "../../testing/slowness.ts";
 import { provideImages } from "../../testing/test_images.ts";
 import type { BlockDevice } from "../../rootfs/store.ts";
 import type { BootSpec, MachineSpec, RestoreSpec } from "../driver.ts";
@@ -118,8 +119,10 @@ export class VmHost implements AsyncDisposable {
   }
 }
 
+const ANSWER_MS = 60_000 * SLOWNESS;
+
 /** True when the guest's envd answers; gives up after `timeoutMs`. */
-export async function answers(spec: MachineSpec, timeoutMs: number = 60_000): Promise<boolean> {
+export async function answers(spec: MachineSpec, timeoutMs: number = ANSWER_MS): Promise<boolean> {
   const giveUp = AbortSignal.timeout(timeoutMs);
   // A connection of its own for every question: none is left open to a guest that is gone.
   using client = Deno.createHttpClient({ poolMaxIdlePerHost: 0 });

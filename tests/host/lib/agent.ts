@@ -9,6 +9,7 @@ import {
   runCommand,
 } from "@wrenn/common";
 import { AgentService, type Sandbox } from "@wrenn/proto/agent";
+import { SLOWNESS } from "../../../agent/testing/slowness.ts";
 import { provideImages } from "../../../agent/testing/test_images.ts";
 import { goldenEnv } from "../../../tasks/lib/golden_dir.ts";
 import { processesNaming } from "./leftovers.ts";
@@ -193,7 +194,7 @@ export class TestAgent implements AsyncDisposable {
 
   /** Runs a shell script in a guest; `user` is root unless given. */
   async sh(id: string, script: string, user: string = "root"): Promise<Ran> {
-    const command = { cmd: "/bin/sh", args: ["-c", script], user, timeoutSec: 120 };
+    const command = { cmd: "/bin/sh", args: ["-c", script], user, timeoutSec: 120 * SLOWNESS };
     const { stdout, stderr, exitCode } = await this.client.exec({ id, command });
     const text = new TextDecoder();
     return { stdout: text.decode(stdout), stderr: text.decode(stderr), exitCode };

@@ -1,6 +1,7 @@
 /** Parts of the platform as child processes that a test may kill. */
 import { join } from "node:path";
 import { delay } from "@wrenn/common";
+import { SLOWNESS } from "../../../agent/testing/slowness.ts";
 import { repoRoot } from "../../../tasks/lib/shell.ts";
 
 /** How to start a process. */
@@ -32,6 +33,7 @@ export interface TestProcess extends AsyncDisposable {
 }
 
 const LOG_CHARS = 6000;
+const OFFER_LIMIT_MS = 60_000 * SLOWNESS;
 
 /** Starts a program of this repository with its output in `{logs}/{name}.log`. */
 export function startProcess(spec: ProcessSpec): TestProcess {
@@ -69,14 +71,14 @@ export function startProcess(spec: ProcessSpec): TestProcess {
   };
 }
 
-/** Waits until a process offers something; throws with its log when it ends before, or after a minute. */
+/** Waits until a process offers something; throws with its log when it ends before, or after a minute on a host of usual speed. */
 export async function untilOffers(
   process: TestProcess,
   what: string,
   offers: () => Promise<boolean>,
 ): Promise<void> {
   for (const began = performance.now(); !await offers(); await delay(50)) {
-    if (!process.hasEnded && performance.now() - began < 60_000) continue;
+    if (!process.hasEnded && performance.now() - began < OFFER_LIMIT_MS) continue;
     const how = process.hasEnded ? "has ended" : `does not offer ${what}`;
     throw new Error(`The process ${how}:\n${await process.log()}`);
   }
