@@ -7,6 +7,7 @@ import { compareRows, type Comparison } from "./bench/compare.ts";
 import { compareCommits } from "./bench/compare_run.ts";
 import { commitOf, type Conditions, NO_WAITS, readConditions, WAITS } from "./bench/conditions.ts";
 import { type Density, runDensity } from "./bench/density.ts";
+import { runLabBench } from "./bench/lab/lab_bench.ts";
 import { measure } from "./bench/measure.ts";
 import { type BenchOptions, parseBenchOptions, USAGE } from "./bench/options.ts";
 import { PEER_RUNS, runPeers } from "./bench/peers.ts";
@@ -52,6 +53,9 @@ async function main(): Promise<Report> {
   if (options.compare !== undefined) {
     const { comparison, accel } = await compare(options.compare);
     return { conditions: conditions(accel, WAITS), comparison };
+  }
+  if (options.lab) {
+    return { conditions: conditions("kvm and tcg", null), lab: await runLabBench(say, signal) };
   }
   if (options.density) {
     const { density, accel } = await measureDensity();

@@ -18,6 +18,8 @@ export interface BenchOptions {
   readonly peers: boolean;
   /** Measure a hundred sandboxes at once instead of the rows. */
   readonly density: boolean;
+  /** Measure both accelerators in the lab instead of the rows. */
+  readonly lab: boolean;
   /** Commit to compare with, instead of measuring this one alone. */
   readonly compare?: string;
   /** Rounds of a comparison. */
@@ -29,7 +31,7 @@ export interface BenchOptions {
 /** How it is used. */
 export const USAGE: string = `Usage: deno task bench [--json FILE] [--runs 100 | --quick]
   [--only ROW,ROW] [--template base] [--peers] [--url URL --key KEY]
-  [--density | --compare COMMIT [--rounds 5]]`;
+  [--density | --lab | --compare COMMIT [--rounds 5]]`;
 
 /** Reads the command line. Throws with a sentence. */
 export function parseBenchOptions(args: readonly string[]): BenchOptions {
@@ -44,24 +46,25 @@ export function parseBenchOptions(args: readonly string[]): BenchOptions {
       quick: { type: "boolean", default: false },
       peers: { type: "boolean", default: false },
       density: { type: "boolean", default: false },
+      lab: { type: "boolean", default: false },
       compare: { type: "string" },
       rounds: { type: "string" },
       only: { type: "string" },
     },
   });
-  const { json, url, key, template, quick, peers, density, compare } = values;
+  const { json, url, key, template, quick, peers, density, lab, compare } = values;
   if ((url === undefined) !== (key === undefined)) {
     throw new TypeError("'--url' and '--key' go together");
   }
   if (quick && values.runs !== undefined) {
     throw new TypeError("'--quick' and '--runs' exclude each other");
   }
-  if (density && compare !== undefined) {
-    throw new TypeError("'--density' and '--compare' exclude each other");
+  if ([density, lab, compare !== undefined].filter(Boolean).length > 1) {
+    throw new TypeError("'--density', '--lab' and '--compare' exclude each other");
   }
-  if (url !== undefined && (density || compare !== undefined)) {
+  if (url !== undefined && (density || lab || compare !== undefined)) {
     throw new TypeError(
-      "'--density' and '--compare' start platforms of their own: not with '--url'",
+      "'--density', '--lab' and '--compare' start platforms of their own: not with '--url'",
     );
   }
   if (compare === undefined && values.rounds !== undefined) {
@@ -78,6 +81,7 @@ export function parseBenchOptions(args: readonly string[]): BenchOptions {
     quick,
     peers,
     density,
+    lab,
     ...(compare === undefined ? {} : { compare }),
     rounds: count("rounds", values.rounds ?? "5"),
     only: rowNames(values.only),

@@ -9,6 +9,7 @@ Deno.test("parseBenchOptions() measures everything a hundred times unless told o
     quick: false,
     peers: false,
     density: false,
+    lab: false,
     rounds: 5,
     only: [],
   });
@@ -26,6 +27,7 @@ Deno.test("parseBenchOptions() takes every flag", () => {
     quick: false,
     peers: true,
     density: false,
+    lab: false,
     rounds: 5,
     only: ["wake", "peer_runsc_true"],
   });
@@ -39,6 +41,7 @@ Deno.test.each([
   [["--runs", "0"], "--runs"],
   [["--runs", "5", "--quick"], "exclude"],
   [["--density", "--compare", "HEAD"], "exclude"],
+  [["--density", "--lab"], "exclude"],
   [["--density", "--url", "http://x", "--key", "k"], "not with '--url'"],
   [["--rounds", "3"], "goes with"],
   [["--compare", "HEAD", "--rounds", "x"], "--rounds"],

@@ -3,11 +3,19 @@ import type { Breakdown } from "./breakdown.ts";
 import type { Comparison } from "./compare.ts";
 import type { Conditions } from "./conditions.ts";
 import type { Density } from "./density.ts";
+import { type LabResult, labTable } from "./lab/lab_result.ts";
 import type { Measured } from "./measure.ts";
 import type { ModeResult } from "./modes.ts";
 import type { Sustained } from "./phases/sustained.ts";
 import { ALL_ROWS, PEER_ROWS, ROWS, type RowSpec, TRANSFER_ROWS } from "./rows.ts";
-import { formatComparison, formatDensity, formatModes, formatPaths, formatRows } from "./table.ts";
+import {
+  align,
+  formatComparison,
+  formatDensity,
+  formatModes,
+  formatPaths,
+  formatRows,
+} from "./table.ts";
 import { judge, type JudgedRow } from "./verdict.ts";
 
 /** Everything that one run has to say; a part that was not asked for is not there. */
@@ -21,6 +29,7 @@ export interface Report {
   readonly paths?: readonly Breakdown[];
   readonly comparison?: Comparison;
   readonly density?: Density;
+  readonly lab?: LabResult;
 }
 
 /** The report of a measurement. @param only Rows that were asked for; all when empty. */
@@ -54,6 +63,7 @@ export function formatReport(report: Report): string {
   if (paths.length > 0) parts.push(formatPaths(paths));
   if (report.comparison) parts.push(formatComparison(report.comparison));
   if (report.density) parts.push(formatDensity(report.density));
+  if (report.lab) parts.push(align(labTable(report.lab)));
   parts.push(formatConditions(conditions));
   return parts.join("\n\n");
 }

@@ -92,7 +92,8 @@ export function formatDensity(density: Density): string {
     (density.note === null ? "" : ` (${density.note})`);
 }
 
-function align(lines: readonly (readonly string[])[]): string {
+/** Lines of cells as a table. */
+export function align(lines: readonly (readonly string[])[]): string {
   const columns = Math.max(...lines.map((line) => line.length));
   const widths = Array.from(
     { length: columns },

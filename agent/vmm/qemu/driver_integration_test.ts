@@ -15,7 +15,8 @@ const accelerators = z.enum(["auto", "kvm", "tcg"]).default("auto");
 function options(host: VmHost): QemuDriverOptions {
   const kernels = `${host.dataDir}/kernels`;
   return {
-    dataDir: host.runRoot,
+    // Whether KVM works is found out once where a folder outlives the tests.
+    dataDir: Deno.env.get("WRENN_TEST_DATA_DIR") ?? host.runRoot,
     kernel: `${kernels}/vmlinux`,
     initrd: `${kernels}/initrd.img`,
     accelerator: accelerators.parse(Deno.env.get("WRENN_ACCEL")),
