@@ -39,7 +39,7 @@ export const PORTS = { out: "wrenn.out", code: "wrenn.code" } as const;
 /** Arguments of `qemu-system-x86_64`. */
 export function labArgs(lab: LabMachine): string[] {
   return [
-    ["-M", "microvm,acpi=on,rtc=on", "-cpu", "max,+svm,+npt,-la57,-avx,-avx2,-fma,-f16c,-pku"],
+    ["-M", "microvm,acpi=on,rtc=on", "-cpu", "max,+svm,+npt,-la57"],
     ["-accel", `tcg,thread=multi,tb-size=${TRANSLATION_MB}`],
     ["-smp", String(lab.cpus), "-m", `${lab.memoryMb}M`],
     ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"],
