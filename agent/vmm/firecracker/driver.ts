@@ -22,6 +22,7 @@ import { checkPrivate, makeSparse, removeFile, runRootOf } from "../run_files.ts
 import { lastLines } from "../tail.ts";
 import { childHandle, strangerHandle } from "../vmm_handle.ts";
 import { FirecrackerVm, type FirecrackerVmParts } from "./firecracker_vm.ts";
+import { fullDisk } from "./full_disk.ts";
 import { type FirecrackerHost, lookAtHost } from "./host.ts";
 import { JailFolder } from "./jail_folder.ts";
 import { launch, type Programs } from "./launcher.ts";
@@ -55,7 +56,7 @@ export interface FirecrackerDriverOptions {
   readonly initrd: string;
   /** `WRENN_FIRECRACKER_BIN`; `/usr/local/bin/firecracker` by default. */
   readonly firecrackerBin?: string;
-  /** Firecracker's jailer; `/usr/local/bin/jailer` by default. */
+  /** Firecracker's jailer; `jailer` beside Firecracker by default. */
   readonly jailerBin?: string;
   /**
    * `jailer`: the production default. `namespace`: without a root folder of its own, for hosts that have no jailer or
@@ -150,7 +151,7 @@ export class FirecrackerDriver implements VmmDriver {
   /**
    * Starts a machine and answers when its vCPUs run. On failure nothing is left behind.
    *
-   * @throws {WrennError} `internal`; the cause has the end of what Firecracker said.
+   * @throws {WrennError} `no_space`, else `internal`; the cause has the end of what Firecracker said.
    */
   async boot(spec: BootSpec): Promise<Vm> {
     return await this.#undone(spec, async (undo, said) => {
@@ -176,7 +177,7 @@ export class FirecrackerDriver implements VmmDriver {
    * Brings a machine back: Firecracker maps the base privately, or a copy of it that has what `fill` writes over it.
    * Its vCPUs stand still.
    *
-   * @throws {WrennError} `internal`; the cause has the end of what Firecracker said.
+   * @throws {WrennError} `no_space`, else `internal`; the cause has the end of what Firecracker said.
    */
   async restore(spec: RestoreSpec): Promise<Vm> {
     return await this.#undone(spec, async (undo, said) => {
@@ -201,11 +202,16 @@ export class FirecrackerDriver implements VmmDriver {
   async adopt(spec: AdoptSpec): Promise<Vm | undefined> {
     const runRoot = runRootOf(spec);
     const found = (await findVmms(runRoot, MARKS)).find(({ runDir }) => runDir === spec.runDir);
-    if (!found) return undefined;
+    const jail = await JailFolder.find(this.#chroots(runRoot), spec.vmId);
+    const cleanUp = new CleanupStack();
+    this.#cleanUp(spec, jail, cleanUp);
+    if (!found) {
+      await cleanUp.run();
+      return undefined;
+    }
     const undo = new CleanupStack();
     try {
       const files = runFiles(spec.runDir);
-      const jail = await JailFolder.find(this.#chroots(runRoot), spec.vmId);
       if (!jail) throw new Error("It has no jail");
       const machine = await openMachine(files.socket, { timeoutMs: ADOPT_TIMEOUT_MS });
       undo.add(() => machine[Symbol.dispose](), "connection");
@@ -214,8 +220,6 @@ export class FirecrackerDriver implements VmmDriver {
       undo.add(() => console[Symbol.dispose](), "console");
       const metrics = new PipeTail(jail.own("metrics"));
       undo.add(() => metrics[Symbol.dispose](), "metrics");
-      const cleanUp = new CleanupStack();
-      this.#cleanUp(spec, jail, cleanUp);
       const process = strangerHandle(found, MARKS);
       const { booted } = spec;
       return this.#vm(spec, { process, jail, console, metrics, cleanUp, machine, booted });
@@ -223,6 +227,7 @@ export class FirecrackerDriver implements VmmDriver {
       log.error("Cannot take over a machine, ending it", { vmId: spec.vmId, error });
       await undo.run();
       await killVmm(found, MARKS);
+      await cleanUp.run();
       return undefined;
     }
   }
@@ -259,7 +264,8 @@ export class FirecrackerDriver implements VmmDriver {
       const vm = await work(undo, said);
       undo.keep();
       return vm;
-    } catch (cause) {
+    } catch (error) {
+      const cause = fullDisk(error);
       await undo.run().catch((error: unknown) =>
         log.error("Cannot undo the start of {vmId}", { vmId: spec.vmId, error })
       );
@@ -327,10 +333,10 @@ export class FirecrackerDriver implements VmmDriver {
   }
 
   /** What a process leaves when it ends. */
-  #cleanUp(spec: MachineSpec, jail: JailFolder, cleanUp: CleanupStack): void {
+  #cleanUp(spec: MachineSpec, jail: JailFolder | undefined, cleanUp: CleanupStack): void {
     const { cgroups } = this.#parts;
     const files = runFiles(spec.runDir);
-    cleanUp.add(() => jail.remove(), "jail");
+    if (jail) cleanUp.add(() => jail.remove(), "jail");
     if (cgroups) {
       const path = cgroups.pathOf(runRootOf(spec), spec.vmId);
       cleanUp.add(() => cgroups.remove(path), "cgroup");

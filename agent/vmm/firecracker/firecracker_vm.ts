@@ -8,6 +8,7 @@ import { readFigures } from "../process_identity.ts";
 import { lastLines } from "../tail.ts";
 import type { VmmHandle } from "../vmm_handle.ts";
 import { FirecrackerError } from "./firecracker_error.ts";
+import { fullDisk } from "./full_disk.ts";
 import type { JailFolder } from "./jail_folder.ts";
 import { LIVENESS, type LivenessTimes, watchLiveness } from "./liveness.ts";
 import { digHoles, layeredMemory, pagesWithData } from "./memory_files.ts";
@@ -193,7 +194,7 @@ export class FirecrackerVm implements Vm {
     return await Deno.readFile(jail.own("saved"));
   }
 
-  /** Asks Firecracker, one question at a time. @throws {WrennError} `sandbox_not_running` when it ended, else `internal`. */
+  /** Asks Firecracker, one question at a time. @throws {WrennError} `sandbox_not_running`, `no_space`, else `internal`. */
   async #ask<T>(question: () => Promise<T>): Promise<T> {
     try {
       return await this.#turns.take(async () => {
@@ -204,6 +205,8 @@ export class FirecrackerVm implements Vm {
       if (this.#ended || this.#ending) {
         throw new WrennError("sandbox_not_running", "The virtual machine has ended", { cause });
       }
+      const known = fullDisk(cause);
+      if (known instanceof WrennError) throw known;
       // What became of the call is not known: whether the vCPUs run, and which pages are saved.
       if (cause instanceof FirecrackerError && cause.failure !== "refused") {
         this.#giveUp("it cannot be controlled", cause);

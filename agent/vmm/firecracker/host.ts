@@ -1,5 +1,6 @@
 /** What the driver finds out about its host. */
 import { runCommand } from "@wrenn/common";
+import { dirname, join } from "node:path";
 import {
   cpuModelOf,
   type FirecrackerVersion,
@@ -8,9 +9,13 @@ import {
 } from "../../core/firecracker_host.ts";
 import { tscKhzOf } from "../qemu/host_facts.ts";
 
-/** Where Firecracker and its jailer are, unless configured otherwise. */
+/** Where Firecracker is, unless configured otherwise. */
 export const FIRECRACKER_BIN = "/usr/local/bin/firecracker";
-const JAILER_BIN = "/usr/local/bin/jailer";
+
+/** Where the jailer is, unless configured otherwise: beside Firecracker, whose version it must have. */
+export function jailerBeside(firecrackerBin: string): string {
+  return join(dirname(firecrackerBin), "jailer");
+}
 
 /** Facts of one host. */
 export interface FirecrackerHost {
@@ -36,10 +41,11 @@ export interface HostOptions {
 
 /** Looks. @throws {Error} With a sentence for what is missing. */
 export async function lookAtHost(options: HostOptions): Promise<FirecrackerHost> {
-  const firecracker = await program(options.firecrackerBin ?? FIRECRACKER_BIN, "firecracker");
+  const bin = options.firecrackerBin ?? FIRECRACKER_BIN;
+  const firecracker = await program(bin, "firecracker");
   const version = parseFirecrackerVersion((await runCommand([firecracker, "--version"])).stdout);
   const jailer = options.jail === "jailer"
-    ? await program(options.jailerBin ?? JAILER_BIN, "jailer")
+    ? await program(options.jailerBin ?? jailerBeside(bin), "jailer")
     : undefined;
   await checkKvm();
   const cpuinfo = await Deno.readTextFile("/proc/cpuinfo");

@@ -3,7 +3,7 @@ import { CleanupStack, newExecutionId, runCommand } from "@wrenn/common";
 import { planSlot } from "../../../core/slot_plan.ts";
 import type { BootSpec, MachineSpec, RestoreSpec } from "../../driver.ts";
 import type { FirecrackerDriverOptions } from "../driver.ts";
-import { installStandIn } from "./stand_in_executable.ts";
+import { installStandIn, installStandInJailer } from "./stand_in_executable.ts";
 import { fakeKernel } from "./stand_in_files.ts";
 
 /** A slot's index that no other test uses. */
@@ -18,12 +18,14 @@ export class BareHost implements AsyncDisposable {
   readonly dataDir: string;
   readonly #folder: string;
   readonly #firecracker: string;
+  readonly #jailer: string;
   readonly #namespace: string;
   readonly #undo: CleanupStack;
 
-  private constructor(folder: string, firecracker: string, namespace: string, undo: CleanupStack) {
+  private constructor(folder: string, namespace: string, undo: CleanupStack) {
     this.#folder = folder;
-    this.#firecracker = firecracker;
+    this.#firecracker = `${folder}/bin/firecracker`;
+    this.#jailer = `${folder}/bin/jailer`;
     this.#namespace = namespace;
     this.#undo = undo;
     this.runRoot = `${folder}/run`;
@@ -40,7 +42,8 @@ export class BareHost implements AsyncDisposable {
       await Deno.chmod(folder, 0o755);
       for (const name of ["run", "data"]) await Deno.mkdir(`${folder}/${name}`, { mode: 0o700 });
       await Deno.mkdir(`${folder}/bin`, { mode: 0o755 });
-      const firecracker = await installStandIn(`${folder}/bin`);
+      await installStandIn(`${folder}/bin`);
+      await installStandInJailer(`${folder}/bin`);
       await Deno.writeFile(`${folder}/vmlinux`, fakeKernel(), { mode: 0o644 });
       await Deno.writeFile(`${folder}/initrd.img`, new Uint8Array(512), { mode: 0o644 });
       const namespace = `wrenn-fc-${newExecutionId()}`;
@@ -48,21 +51,22 @@ export class BareHost implements AsyncDisposable {
       undo.add(async () => void await runCommand(["ip", "netns", "del", namespace]), "namespace");
       const { tap } = planSlot(SLOT);
       await runCommand(["ip", "-n", namespace, "tuntap", "add", tap, "mode", "tap"]);
-      return new BareHost(folder, firecracker, namespace, undo);
+      return new BareHost(folder, namespace, undo);
     } catch (error) {
       await undo.run();
       throw error;
     }
   }
 
-  /** Options of a driver without a jailer. */
+  /** Options of a driver that uses the jailer. */
   options(change: Partial<FirecrackerDriverOptions> = {}): FirecrackerDriverOptions {
     return {
       dataDir: this.dataDir,
       kernel: `${this.#folder}/vmlinux`,
       initrd: `${this.#folder}/initrd.img`,
       firecrackerBin: this.#firecracker,
-      jail: "namespace",
+      jailerBin: this.#jailer,
+      jail: "jailer",
       tscKhz: 2_000_000,
       overheadMb: 512,
       ...change,
