@@ -1,6 +1,8 @@
 /** What tests of a VMM driver need of a host: images, slots, disks, run folders. Leaves nothing behind. */
-import { CleanupStack, newExecutionId, newSandboxId, runCommand } from "@wrenn/common";
+import { CleanupStack, ConfigError, newExecutionId, newSandboxId, runCommand } from "@wrenn/common";
+import type { SlotRange } from "../../core/slot_allocator.ts";
 import { NetnsSlots } from "../../network/netns_slots.ts";
+import { lockRange } from "../../network/range_lock.ts";
 import { DmStore } from "../../rootfs/dm/dm_store.ts";
 import { Qcow2Store } from "../../rootfs/qcow2_store.ts";
 import { SLOWNESS } from "../../testing/slowness.ts";
@@ -9,8 +11,9 @@ import type { BlockDevice } from "../../rootfs/store.ts";
 import type { BootSpec, MachineSpec, RestoreSpec } from "../driver.ts";
 import { RawDisks, type VmDisks } from "./raw_disks.ts";
 
-/** Indexes for slots that tests of VMMs make. */
-export const TEST_SLOTS = { first: 62000, last: 62009 };
+/** The first and the last index of the ranges of slots of which each host takes one for itself. */
+const TEST_SLOTS = { first: 62000, last: 62099 };
+const RANGE = 10;
 
 /** Which store the disks come from: layers that QEMU reads, devices, or plain copies of the base. */
 export type DiskKind = "qcow2" | "dm" | "raw";
@@ -31,11 +34,17 @@ export class VmHost implements AsyncDisposable {
   readonly #slots: NetnsSlots;
   readonly #disks: VmDisks;
 
-  private constructor(dataDir: string, runRoot: string, disks: VmDisks, undo: CleanupStack) {
+  private constructor(
+    dataDir: string,
+    runRoot: string,
+    range: SlotRange,
+    disks: VmDisks,
+    undo: CleanupStack,
+  ) {
     this.dataDir = dataDir;
     this.runRoot = runRoot;
     this.#undo = undo;
-    this.#slots = new NetnsSlots({ range: TEST_SLOTS, run: runCommand });
+    this.#slots = new NetnsSlots({ range, run: runCommand });
     this.#disks = disks;
   }
 
@@ -48,7 +57,9 @@ export class VmHost implements AsyncDisposable {
       const dataDir = `${root}/data`;
       await provideImages(dataDir, [template]);
       await Deno.mkdir(`${root}/run`, { mode: 0o700 });
-      const host = new VmHost(dataDir, `${root}/run`, STORES[disks](dataDir), undo);
+      const { range, lock } = await takeRange();
+      undo.add(() => lock[Symbol.dispose](), "range of slots");
+      const host = new VmHost(dataDir, `${root}/run`, range, STORES[disks](dataDir), undo);
       await host.#slots.start();
       undo.add(() => host.#slots.stop(), "slots");
       return host;
@@ -117,6 +128,19 @@ export class VmHost implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#undo.run();
   }
+}
+
+/** Takes slots that no other process on this machine has. */
+async function takeRange(): Promise<{ range: SlotRange; lock: Disposable }> {
+  for (let { first } = TEST_SLOTS; first < TEST_SLOTS.last; first += RANGE) {
+    const range = { first, last: first + RANGE - 1 };
+    try {
+      return { range, lock: await lockRange(range) };
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+    }
+  }
+  throw new Error("Other tests have all slots");
 }
 
 const ANSWER_MS = 60_000 * SLOWNESS;
