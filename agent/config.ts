@@ -48,6 +48,8 @@ export interface AgentConfig {
   readonly poolMin: number;
   /** `WRENN_POOL_MAX`: warm machines of one template and size. */
   readonly poolMax: number;
+  /** `WRENN_SPARES`: VMM processes that wait for a machine to bring back. */
+  readonly spares: number;
   /** `WRENN_READY_SLOTS`: network slots that are kept built. */
   readonly readySlots: number;
   /** `WRENN_PAUSED_SEC`: how long a paused sandbox keeps its memory; 0 = until it is resumed. */
@@ -124,6 +126,8 @@ function schema(cores: number) {
     WRENN_POOL_MIN: number(0, 1000, 2),
     /** Warm machines of one template and size, whatever the demand; 0 = no pool. */
     WRENN_POOL_MAX: number(0, 1000, 20),
+    /** VMM processes that are kept started under emulation, so that a wake and a fork do not wait for one; 0 = none. */
+    WRENN_SPARES: number(0, 1000, 8),
     /** Network slots that are kept built, so that no start waits for one. */
     WRENN_READY_SLOTS: number(0, 1000, 4),
     /** Seconds that a paused sandbox keeps its memory before it hibernates; 0 = until it is resumed. */
@@ -166,6 +170,7 @@ export function loadAgentConfig(
     poolTemplates: given.WRENN_POOL_TEMPLATES,
     poolMin: given.WRENN_POOL_MIN,
     poolMax: given.WRENN_POOL_MAX,
+    spares: given.WRENN_SPARES,
     readySlots: given.WRENN_READY_SLOTS,
     pausedSec: given.WRENN_PAUSED_SEC,
     logLevel: given.WRENN_LOG_LEVEL,

@@ -26,6 +26,7 @@ Deno.test("loadAgentConfig() has a default for all but the secret", () => {
     poolMin: 2,
     poolMax: 20,
     readySlots: 4,
+    spares: 8,
     pausedSec: 300,
     logLevel: "info",
   });

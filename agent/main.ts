@@ -25,11 +25,12 @@ import { type GoldenKey, GoldenSnapshots } from "./sandbox/golden.ts";
 import { openGoldenStore } from "./sandbox/golden_store.ts";
 import { readHostFigures } from "./sandbox/host_figures.ts";
 import { HostSecret } from "./sandbox/host_secret.ts";
-import type { HostParts } from "./sandbox/machine.ts";
+import type { HostParts, HostSettings } from "./sandbox/machine.ts";
 import { SandboxManager } from "./sandbox/manager.ts";
 import { startReaper } from "./sandbox/reaper.ts";
 import { SandboxRecords } from "./sandbox/records.ts";
 import { recover } from "./sandbox/recover.ts";
+import { Spares } from "./sandbox/spares.ts";
 import { StartGate } from "./sandbox/start_gate.ts";
 import { startWaker } from "./sandbox/waker.ts";
 import { WarmPools } from "./sandbox/warm_pool.ts";
@@ -100,38 +101,41 @@ async function build(config: AgentConfig, undo: CleanupStack): Promise<void> {
     const left = (await records.list()).flatMap(({ machine }) => machine ? [machine.slot] : []);
     await slots.stop({ keep: new Set(left) });
   }, "network");
+  const figures = (): ReturnType<typeof readHostFigures> => readHostFigures(dataDir);
+  const memory = {
+    reserveMb: config.memoryReserveMb,
+    availableMb: () => figures().memoryAvailableMb,
+  };
+  const gate = new StartGate(config.startConcurrency);
+  const settings: HostSettings = {
+    kernel,
+    initrd,
+    runDir,
+    dns: config.dns,
+    guestTimeoutMs: config.guestTimeoutSec === undefined
+      ? GUEST_TIMEOUT_MS[vmm.accelerator]
+      : config.guestTimeoutSec * 1000,
+    createdBy: `agent ${AGENT_VERSION} on ${hostId}`,
+  };
+  // With KVM a process starts in no time.
+  const count = vmm.accelerator === "tcg" ? config.spares : 0;
+  const spares = new Spares({ parts: { vmm, slots, rootfs, gate, settings }, count, ...memory });
   const parts: HostParts = {
-    vmm,
-    slots,
-    rootfs,
+    ...{ vmm, slots, rootfs, gate, spares, settings, secret },
     snapshots: new SnapshotStore({ root: join(dataDir, "snapshots"), reserveMb, verified }),
-    gate: new StartGate(config.startConcurrency),
     clock: systemClock,
-    secret,
     connectGuest: (slot) => new Guest(`http://${slot.hostIp}:${ENVD_PORT}`),
-    settings: {
-      kernel,
-      initrd,
-      runDir,
-      dns: config.dns,
-      guestTimeoutMs: config.guestTimeoutSec === undefined
-        ? GUEST_TIMEOUT_MS[vmm.accelerator]
-        : config.guestTimeoutSec * 1000,
-      createdBy: `agent ${AGENT_VERSION} on ${hostId}`,
-    },
   };
   const goldens = await openGoldenStore({ dir: config.goldenDir, dataDir, reserveMb, verified });
   undo.add(() => goldens[Symbol.dispose](), "golden snapshots");
   const golden = new GoldenSnapshots({ parts, store: goldens.store });
-  const figures = (): ReturnType<typeof readHostFigures> => readHostFigures(dataDir);
   const pools = new WarmPools({
     parts,
     golden,
     min: config.poolMin,
     max: config.poolMax,
     keep: config.poolMin === 0 ? [] : await poolKeys(rootfs, config.poolTemplates),
-    reserveMb: config.memoryReserveMb,
-    availableMb: () => figures().memoryAvailableMb,
+    ...memory,
     policy: { internet: true, allowOut: [], denyOut: [] },
   });
   const manager = new SandboxManager({
@@ -145,8 +149,9 @@ async function build(config: AgentConfig, undo: CleanupStack): Promise<void> {
   });
   await recover({ parts, records, manager });
   pools.start();
+  spares.start();
   undo.add(async () => {
-    await pools.stop();
+    await Promise.all([pools.stop(), spares.stop()]);
     await golden.stop();
   }, "warm machines");
   const server = await startServer({

@@ -1,5 +1,6 @@
 /** Figures of this agent in the Prometheus text format, version 0.0.4. */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { SpareFigures } from "./sandbox/spares.ts";
 import type { PoolFigures } from "./sandbox/warm_pool.ts";
 
 const REGISTRY = new Registry();
@@ -34,6 +35,13 @@ const hits = counter("wrenn_pool_hits_total", "Creates that found a warm machine
 const misses = counter("wrenn_pool_misses_total", "Creates that found none");
 const ready = gauge("wrenn_pool_ready", "Warm machines that can be claimed");
 const target = gauge("wrenn_pool_target", "Warm machines that the pool wants");
+const sparesReady = plainGauge("wrenn_spares_ready", "VMM processes that wait for a machine");
+const sparesTarget = plainGauge("wrenn_spares_target", "VMM processes that should wait");
+const spareHits = plainCounter(
+  "wrenn_spare_hits_total",
+  "Machines brought back in one that waited",
+);
+const spareMisses = plainCounter("wrenn_spare_misses_total", "Machines that found none waiting");
 
 /** Counts a start of so many milliseconds, and its steps. */
 export function observeStart(
@@ -48,8 +56,15 @@ export function observeStart(
 }
 
 /** Everything, with the pools as they are now. */
-export async function metricsText(pools: readonly PoolFigures[]): Promise<string> {
-  for (const metric of [hits, misses, ready, target]) metric.reset();
+export async function metricsText(
+  pools: readonly PoolFigures[],
+  spares: SpareFigures,
+): Promise<string> {
+  for (const metric of [hits, misses, ready, target, spareHits, spareMisses]) metric.reset();
+  sparesReady.set(spares.ready);
+  sparesTarget.set(spares.target);
+  spareHits.inc(spares.hits);
+  spareMisses.inc(spares.misses);
   for (const pool of pools) {
     const labels = {
       template: pool.template,
@@ -74,4 +89,12 @@ function counter(name: string, help: string): Counter<typeof POOL[number]> {
 
 function gauge(name: string, help: string): Gauge<typeof POOL[number]> {
   return new Gauge({ name, help, labelNames: POOL, registers });
+}
+
+function plainCounter(name: string, help: string): Counter {
+  return new Counter({ name, help, registers });
+}
+
+function plainGauge(name: string, help: string): Gauge {
+  return new Gauge({ name, help, registers });
 }

@@ -3,7 +3,7 @@
  * The choices and their figures are in `docs/decisions/003-qemu-microvm.md`.
  */
 import type { BlockDevice } from "../rootfs/store.ts";
-import type { BootSpec, MachineSpec, RestoreSpec } from "../vmm/driver.ts";
+import type { BootSpec, MachineSpec, RestoreSpec, SpareSpec } from "../vmm/driver.ts";
 import { checkedWords, GUEST_WORDS } from "./kernel_words.ts";
 
 /** What runs the guest's instructions. */
@@ -48,6 +48,10 @@ export const CPU_MODELS: Readonly<Record<Accelerator, string>> = {
 };
 /** Node name of a disk's first top layer. */
 export const DISK_NODE = "disk";
+/** Node name of what stands for a disk that is yet to come. */
+export const NO_DISK_NODE = "no-disk";
+/** The only disk among the devices, of which it is the first that is added. */
+export const DISK_DEVICE = "/machine/peripheral-anon/device[0]";
 /** File in the disk's folder, the process's root, that QEMU writes the device state to. */
 export const STATE_FILE = "vm-state";
 /** Descriptor of the device state that a restored machine reads. */
@@ -143,6 +147,9 @@ export function emulationWords({ tscKhz, version }: HostFacts): string[] {
   ];
 }
 
+/** A block device as QEMU is told of it. */
+export type DiskNode = Readonly<Record<string, unknown> & { "node-name": string }>;
+
 /** Where a machine's memory lies. */
 export type MemoryBacking =
   | { readonly kind: "anonymous" }
@@ -178,11 +185,16 @@ function memoryObject(memory: MemoryBacking): string {
 }
 
 /** Root folder and identity that QEMU takes after it has opened its files. */
-export function dropArgs(version: QemuVersion, jail: string, uid: number): string[] {
+export function dropArgs(
+  version: QemuVersion,
+  jail: string,
+  uid: number,
+  gid: number = uid,
+): string[] {
   const at = version.major * 100 + version.minor;
-  if (at >= 901) return ["-run-with", `chroot=${jail},user=${uid}:${uid}`];
-  if (at >= 801) return ["-run-with", `chroot=${jail}`, "-runas", `${uid}:${uid}`];
-  return ["-chroot", jail, "-runas", `${uid}:${uid}`];
+  if (at >= 901) return ["-run-with", `chroot=${jail},user=${uid}:${gid}`];
+  if (at >= 801) return ["-run-with", `chroot=${jail}`, "-runas", `${uid}:${gid}`];
+  return ["-chroot", jail, "-runas", `${uid}:${gid}`];
 }
 
 /** The system call filter that every QEMU of ours runs under. */
@@ -203,7 +215,7 @@ export function bootArgs(facts: HostFacts, spec: BootSpec): string[] {
     ["-kernel", spec.kernel],
     ["-initrd", spec.initrd],
     ["-append", kernelLine(facts, spec.initArgs)],
-    deviceArgs(facts, spec),
+    deviceArgs(facts, spec, layerNode(DISK_NODE, spec.disk, spec.disk.path)),
   ].flat();
 }
 
@@ -216,13 +228,38 @@ export function bootArgs(facts: HostFacts, spec: BootSpec): string[] {
 export function restoreArgs(facts: HostFacts, spec: RestoreSpec): string[] {
   check(spec, spec.memoryBase);
   const memory = { kind: "file", path: spec.memoryBase, shared: false } as const;
+  return waitingArgs(facts, spec, memory, layerNode(DISK_NODE, spec.disk, spec.disk.path));
+}
+
+/** Of a process that waits for its state. */
+function waitingArgs(
+  facts: HostFacts,
+  spec: MachineSpec,
+  memory: MemoryBacking,
+  disk: DiskNode,
+  gid?: number,
+): string[] {
   return [
     machineArgs(facts, spec, memory, "restore"),
     ["-S", "-incoming", "defer"],
     // The state has devices alone, without the section that describes the machine.
     ["-global", "migration.send-configuration=off"],
-    deviceArgs(facts, spec),
+    deviceArgs(facts, spec, disk, gid),
   ].flat();
+}
+
+/**
+ * All arguments of a process that waits for a machine to bring back: it has everything but the disk, in whose place
+ * an empty one stands.
+ *
+ * @throws {Error} When something in the request cannot stand in a command line.
+ */
+export function spareArgs(facts: HostFacts, spec: SpareSpec): string[] {
+  check(spec, spec.memoryBase);
+  const memory = { kind: "file", path: spec.memoryBase, shared: false } as const;
+  const size = spec.disk.sizeMb * 2 ** 20;
+  const node = { driver: "null-co", "node-name": NO_DISK_NODE, size };
+  return waitingArgs(facts, spec, memory, node, spec.gid);
 }
 
 /** A layer as QEMU opens it. */
@@ -230,7 +267,7 @@ export function layerNode(
   nodeName: string,
   disk: BlockDevice,
   filename: string,
-): Record<string, unknown> {
+): DiskNode {
   return {
     driver: disk.format,
     "node-name": nodeName,
@@ -240,7 +277,12 @@ export function layerNode(
   };
 }
 
-function deviceArgs(facts: HostFacts, spec: MachineSpec): string[] {
+function deviceArgs(
+  facts: HostFacts,
+  spec: MachineSpec,
+  node: DiskNode,
+  gid?: number,
+): string[] {
   const { slot, disk } = spec;
   return [
     ["-name", `guest=${spec.vmId},debug-threads=on`],
@@ -251,15 +293,15 @@ function deviceArgs(facts: HostFacts, spec: MachineSpec): string[] {
     ["-serial", `chardev:${CONSOLE_DEVICE}`],
     ["-chardev", qmpArgument(spec.runDir)],
     ["-mon", "chardev=qmp,mode=control"],
-    ["-blockdev", JSON.stringify(layerNode(DISK_NODE, disk, disk.path))],
+    ["-blockdev", JSON.stringify(node)],
     // A write for which the host has no room stops the vCPUs until there is some: as an error in the guest it would
     // make its file system read-only and lose what was not synced. Other errors go to the guest.
-    ["-device", `virtio-blk-device,drive=${DISK_NODE},werror=enospc,rerror=report`],
+    ["-device", `virtio-blk-device,drive=${node["node-name"]},werror=enospc,rerror=report`],
     ["-netdev", `tap,id=net,ifname=${slot.tap},script=no,downscript=no`],
     ["-device", `virtio-net-device,netdev=net,mac=${slot.guestMac}`],
     ["-device", "virtio-rng-device"],
     sandboxArgs(),
-    dropArgs(facts.version, disk.folder, spec.uid),
+    dropArgs(facts.version, disk.folder, spec.uid, gid),
   ].flat();
 }
 

@@ -61,6 +61,19 @@ export async function sealLayers(names: readonly string[], folder: string): Prom
   }
 }
 
+/** Lets a group read layers that are sealed. A base is everybody's. */
+export async function openToGroup(
+  names: readonly string[],
+  folder: string,
+  gid: number,
+): Promise<void> {
+  for (const name of names) {
+    if (isBase(name)) continue;
+    await Deno.chown(join(folder, name), 0, gid);
+    await Deno.chmod(join(folder, name), 0o440);
+  }
+}
+
 /**
  * Writes parts of a new file, mode 0600 and owned by `uid`; what lies between them is a hole. It has its name when it
  * is whole: an agent that dies in between, or a full disk, leaves no file of that name.

@@ -8,8 +8,8 @@ import { isDiskFile } from "./disk_files.ts";
 import type { BlockDevice } from "./store.ts";
 
 const MIB = 1024 * 1024;
-/** A machine that is nobody's: in a pool, or becoming a golden snapshot. */
-const NOBODYS = /^(?:warm|gold)-[0-9a-f]{16}$/;
+/** A machine that is nobody's: in a pool, becoming a golden snapshot, or a process that waits for one. */
+const NOBODYS = /^(?:warm|gold|spare)-[0-9a-f]{16}$/;
 /** The VMM passes through as the VM's uid, and lists nothing. */
 const FOLDER_MODE = 0o711;
 
@@ -39,18 +39,21 @@ export class DiskFolders {
   }
 
   /**
-   * Makes a disk's folder and what `fill` puts into it; nothing stays when that fails.
+   * Makes a disk's folder, or gives its id to one that is there, and what `fill` puts into it; nothing stays when that
+   * fails.
    *
    * @throws {WrennError} `no_space`, `already_exists`
    */
   async make(
     diskId: string,
     fill: (folder: string) => Promise<BlockDevice>,
+    from?: string,
   ): Promise<BlockDevice> {
     const folder = this.path(diskId);
     await Deno.mkdir(this.root, { recursive: true, mode: FOLDER_MODE });
     await this.requireSpace();
-    await makeFolder(folder, diskId);
+    if (from === undefined) await makeFolder(folder, diskId);
+    else await this.move(from, diskId);
     try {
       return await fill(folder);
     } catch (error) {

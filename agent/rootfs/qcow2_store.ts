@@ -3,11 +3,18 @@ import { type Logger, logger, runCommand } from "@wrenn/common";
 import { basename, join } from "node:path";
 import { spaceError } from "../snapshot/space.ts";
 import { Bases, diskSize } from "./bases.ts";
-import { baseName, linkAll, linkBase, newLayerName, sealLayers } from "./disk_files.ts";
+import {
+  baseName,
+  linkAll,
+  linkBase,
+  newLayerName,
+  openToGroup,
+  sealLayers,
+} from "./disk_files.ts";
 import { readDisk, writeLayer } from "./disk_folder.ts";
 import { DiskFolders } from "./disk_folders.ts";
 import { exportTo } from "./export_image.ts";
-import type { Base, BlockDevice, FrozenDisk, LayerControl, RootfsStore } from "./store.ts";
+import type { Base, BlockDevice, FrozenDisk, LayerControl, RootfsStore, VmmRoot } from "./store.ts";
 
 /** Options of {@linkcode Qcow2Store}. */
 export interface Qcow2StoreOptions {
@@ -61,11 +68,25 @@ export class Qcow2Store implements RootfsStore {
   }
 
   /** {@inheritDoc RootfsStore.overlayOn} */
-  async overlayOn(diskId: string, frozen: FrozenDisk): Promise<BlockDevice> {
+  async overlayOn(
+    diskId: string,
+    frozen: FrozenDisk,
+    root?: VmmRoot,
+  ): Promise<BlockDevice> {
     return await this.#folders.make(diskId, async (folder) => {
       await linkAll(frozen.layers, frozen.folder, folder);
-      return await withNewLayer(folder, frozen.layers, frozen.sizeMb);
-    });
+      if (!root) return await withNewLayer(folder, frozen.layers, frozen.sizeMb);
+      await openToGroup(frozen.layers, folder, root.gid);
+      return await withNewLayer(folder, frozen.layers, frozen.sizeMb, root.uid);
+    }, root?.disk.folder);
+  }
+
+  /** {@inheritDoc RootfsStore.reserve} */
+  async reserve(diskId: string, sizeMb: number): Promise<BlockDevice> {
+    return await this.#folders.make(
+      diskId,
+      (folder) => Promise.resolve({ path: folder, format: "qcow2", sizeMb, folder, layers: [] }),
+    );
   }
 
   /** {@inheritDoc RootfsStore.addLayer} */

@@ -92,6 +92,35 @@ Deno.test("Qcow2Store lets a VM's user pass through its folder and no one read i
   assertEquals((await Deno.stat(`${disk.folder}/${disk.layers[0]}`)).nlink, 2);
 });
 
+Deno.test("Qcow2Store puts a disk into the folder of a VMM that runs, whose group reads the layers below", async () => {
+  await using f = await open();
+  const { store } = f;
+  assert(store instanceof Qcow2Store);
+  await f.addTemplate("base", 2, 1);
+  const made = await store.overlay(ID, await store.acquireBase("base"), 0);
+  await f.write(made, 0, 4096, 5);
+  const frozen = await store.freeze(made, await f.snapshotFolder());
+  const [spare, copy] = ["spare-0123456789abcdef", OTHER];
+  const empty = await store.reserve(spare, made.sizeMb);
+  assertEquals([empty.layers, (await Array.fromAsync(Deno.readDir(empty.folder))).length], [[], 0]);
+  const inode = (await Deno.stat(empty.folder)).ino;
+  const root = { disk: empty, uid: 300_007, gid: 300_000 };
+  const disk = await store.overlayOn(copy, frozen, root);
+  assertEquals((await Deno.stat(disk.folder)).ino, inode, "the process's root");
+  assert(await f.holds(disk, 0, 4096, 5));
+  const below = await Deno.stat(`${disk.folder}/${disk.layers[1]}`);
+  assertEquals([below.uid, below.gid, (below.mode ?? 0) & 0o777], [0, 300_000, 0o440]);
+  const top = await Deno.stat(disk.path);
+  assertEquals([top.uid, (top.mode ?? 0) & 0o777], [300_007, 0o600]);
+
+  const other = await store.reserve(spare, made.sizeMb);
+  const broken = { ...frozen, layers: [...frozen.layers, "layer-ffffffffffffffff.qcow2"] };
+  const into = { ...root, disk: other };
+  await assertRejects(() => store.overlayOn("sb-00000003", broken, into), Deno.errors.NotFound);
+  await store.reserve(spare, made.sizeMb);
+  assertEquals(await store.sweep(new Set([ID])), 2, "the copy and what was reserved");
+});
+
 Deno.test("Qcow2Store's chains stay whole for qemu-img in whatever folder they are linked into", async () => {
   await using f = await open();
   await f.addTemplate("base", 4, 1);

@@ -36,6 +36,16 @@ export interface FrozenDisk {
   readonly sizeMb: number;
 }
 
+/** A folder that a VMM has as its root before there is a disk in it. */
+export interface VmmRoot {
+  /** A disk without layers. */
+  readonly disk: BlockDevice;
+  /** Unprivileged uid of that VMM. */
+  readonly uid: number;
+  /** Its group, which all such VMMs share. */
+  readonly gid: number;
+}
+
 /** A running VMM's control of the layers of its disk, where it reads the layered format itself. */
 export interface LayerControl {
   /** Continues on another top layer of the same disk; the old top is not written any more. */
@@ -47,8 +57,8 @@ export interface LayerControl {
 }
 
 /**
- * Makes and removes disks. A disk id is a sandbox's id, or `warm-` or `gold-` and 16 hex digits for a machine that
- * is nobody's yet.
+ * Makes and removes disks. A disk id is a sandbox's id, or `warm-`, `gold-` or `spare-` and 16 hex digits for a
+ * machine that is nobody's yet.
  */
 export interface RootfsStore {
   /**
@@ -72,9 +82,18 @@ export interface RootfsStore {
    * Creates a disk over frozen layers: links to them in a folder of its own and an empty layer on top. On failure
    * nothing is left.
    *
+   * @param root Of {@linkcode reserve}: its folder becomes the disk's, and a VMM that has it as its root folder can open
+   * all of the layers.
    * @throws {WrennError} `no_space`, `already_exists`
    */
-  overlayOn(diskId: string, frozen: FrozenDisk): Promise<BlockDevice>;
+  overlayOn(diskId: string, frozen: FrozenDisk, root?: VmmRoot): Promise<BlockDevice>;
+  /**
+   * Makes the folder of a disk that is yet to come: a disk without layers. Absent where a VMM that runs already cannot
+   * be given a disk.
+   *
+   * @throws {WrennError} `no_space`, `already_exists`
+   */
+  reserve?(diskId: string, sizeMb: number): Promise<BlockDevice>;
   /**
    * Adds an empty layer over the present top, owned by `uid`. The answer is the disk as it is once the VMM writes
    * to the new layer; until then the old one is in force.

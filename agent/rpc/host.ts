@@ -61,6 +61,12 @@ export function hostCalls(manager: SandboxManager, host: HostDescription): HostC
           hits: BigInt(pool.hits),
           misses: BigInt(pool.misses),
         })),
+        spares: {
+          ready: usage.spares.ready,
+          target: usage.spares.target,
+          hits: BigInt(usage.spares.hits),
+          misses: BigInt(usage.spares.misses),
+        },
       };
     },
   };

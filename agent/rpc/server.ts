@@ -53,8 +53,10 @@ export function agentHandler(
       const { code, message } = WrennError.from(error);
       return Response.json({ error: { code, message } }, { status: 401 });
     }
-    const { pools } = await manager.usage();
-    return new Response(await metricsText(pools), { headers: { "content-type": METRICS_TYPE } });
+    const { pools, spares } = await manager.usage();
+    return new Response(await metricsText(pools, spares), {
+      headers: { "content-type": METRICS_TYPE },
+    });
   };
   return (request) => {
     const answer = rpc(request);

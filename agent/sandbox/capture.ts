@@ -12,7 +12,8 @@ import {
   spaceError,
 } from "../snapshot/mod.ts";
 import { faultPoint } from "./fault_point.ts";
-import { type HostParts, type Machine, uidOf } from "./machine.ts";
+import type { HostParts, Machine } from "./machine.ts";
+import { uidOf } from "./place.ts";
 
 /** What a snapshot is of. */
 export interface CaptureOrder {

@@ -1,14 +1,16 @@
 /** A virtual machine with everything that it has on the host: how it comes and how it goes. */
 import { basename, join } from "node:path";
-import { CleanupStack, type Clock, logger, randomHex, WrennError } from "@wrenn/common";
+import { CleanupStack, type Clock, hasCode, logger, WrennError } from "@wrenn/common";
 import type { Snapshot, SnapshotStore } from "../snapshot/mod.ts";
 import { applyDiffs } from "../snapshot/apply_diffs.ts";
 import type { MemoryFile } from "../snapshot/manifest.ts";
 import type { Guest } from "../guest/guest.ts";
 import type { NetworkSlots, Slot } from "../network/slots.ts";
 import type { BlockDevice, FrozenDisk, RootfsStore } from "../rootfs/store.ts";
-import type { MachineSpec, Vm, VmmDriver } from "../vmm/driver.ts";
+import type { Vm, VmmDriver } from "../vmm/driver.ts";
 import type { HostSecret } from "./host_secret.ts";
+import { machineSpec, type Place, placeOf, removeFolder, takePlace } from "./place.ts";
+import type { Spare, Spares } from "./spares.ts";
 import type { StartGate } from "./start_gate.ts";
 
 /** What machines are built from on this host. */
@@ -24,6 +26,8 @@ export interface HostParts {
   /** Client of the guest agent behind a slot. */
   readonly connectGuest: (slot: Slot) => Guest;
   readonly settings: HostSettings;
+  /** Processes that wait for a machine to bring back, where that is faster. */
+  readonly spares?: Pick<Spares, "take" | "seen" | "figures"> | undefined;
 }
 
 /** Paths and limits. */
@@ -77,8 +81,8 @@ export interface Machine {
   readonly stop: CleanupStack;
 }
 
-/** Unprivileged uid of a VMM: this plus its slot's index. */
-const FIRST_UID = 300_000;
+/** What another process would say as well. */
+const NOT_THE_SPARES = ["capacity_exhausted", "no_space", "snapshot_corrupt"] as const;
 const log = logger("agent", "machine");
 
 /** Starts a machine by `work`; whatever it has registered is undone when it fails or the signal has aborted. */
@@ -99,6 +103,14 @@ export async function undone<T extends object>(
   }
 }
 
+/** What is brought back. */
+export interface RestoreOrder {
+  readonly snapshot: Snapshot;
+  readonly diskId: string;
+  /** False: by a process of its own, since nobody waits. */
+  readonly hurry?: boolean;
+}
+
 /**
  * Brings back the machine of a snapshot on a disk of its own. Its vCPUs stand still and its network is closed.
  *
@@ -106,24 +118,41 @@ export async function undone<T extends object>(
  */
 export async function restoreMachine(
   parts: HostParts,
-  { snapshot, diskId }: { snapshot: Snapshot; diskId: string },
+  order: RestoreOrder,
   signal: AbortSignal,
+): Promise<Machine> {
+  const { snapshot, hurry = true } = order;
+  const spare = hurry ? await parts.spares?.take(snapshot) : undefined;
+  if (spare) {
+    try {
+      return await restoreIn(parts, order, signal, spare);
+    } catch (error) {
+      if (signal.aborted || hasCode(error, ...NOT_THE_SPARES)) throw error;
+      log.warn("A process that waited is of no use", { vmId: spare.vmId, error });
+    }
+  }
+  return await restoreIn(parts, order, signal);
+}
+
+/** By a process that waited, or by a new one. */
+async function restoreIn(
+  parts: HostParts,
+  { snapshot, diskId }: RestoreOrder,
+  signal: AbortSignal,
+  spare?: Spare,
 ): Promise<Machine> {
   const { manifest } = snapshot;
   const shape = { vcpus: manifest.vcpus, memoryMb: manifest.memory_mb };
   return await undone(signal, async (undo) => {
     const frozen = frozenDisk(snapshot);
-    const place = await takePlace(
-      parts,
-      () => parts.rootfs.overlayOn(diskId, frozen),
-      diskId,
-      undo,
-    );
+    const place = spare
+      ? await placeOf(spare, parts, { diskId, frozen }, undo)
+      : await takePlace(parts, () => parts.rootfs.overlayOn(diskId, frozen), diskId, undo);
     const memory = await parts.snapshots.attach(snapshot, place.disk.folder);
     const [base, ...diffs] = memory.map(({ file }) => join(place.disk.folder, file));
     if (base === undefined) throw new Error(`Snapshot '${snapshot.id}' has no memory`);
     signal.throwIfAborted();
-    const vm = await parts.vmm.restore({
+    const vm = await (spare?.vm ?? parts.vmm).restore({
       ...machineSpec(place, shape),
       memoryBase: base,
       state: join(snapshot.dir, manifest.state.file),
@@ -270,55 +299,6 @@ export async function adoptMachine(
   }
 }
 
-/** Where a machine runs. */
-interface Place {
-  /** The disk is the machine's, which decides what becomes of it. */
-  kept: boolean;
-  readonly vmId: string;
-  readonly slot: Slot;
-  readonly disk: BlockDevice;
-  readonly runDir: string;
-}
-
-/** Network slot, disk and run folder, side by side. */
-async function takePlace(
-  { slots, rootfs, settings }: HostParts,
-  makeDisk: () => Promise<BlockDevice>,
-  diskId: string,
-  undo: CleanupStack,
-): Promise<Place> {
-  const vmId = randomHex(8);
-  const runDir = join(settings.runDir, vmId);
-  const claimSlot = async (): Promise<Slot> => {
-    const slot = await slots.claim();
-    undo.add(() => slots.release(slot), "network slot");
-    return slot;
-  };
-  const disk = async (): Promise<BlockDevice> => {
-    const made = await makeDisk();
-    undo.add(async () => {
-      if (!place.kept) await rootfs.remove(diskId);
-    }, "disk");
-    return made;
-  };
-  const folder = async (): Promise<void> => {
-    undo.add(() => removeFolder(runDir), "run folder");
-    await Deno.mkdir(runDir, { mode: 0o700 });
-  };
-  const place = { kept: false };
-  const [slot, made] = await allOrNothing([claimSlot(), disk(), folder()]);
-  return Object.assign(place, { vmId, slot, disk: made, runDir });
-}
-
-function machineSpec({ vmId, slot, disk, runDir }: Place, shape: MachineShape): MachineSpec {
-  return { vmId, slot, disk, runDir, ...shape, uid: uidOf(slot) };
-}
-
-/** The uid that the VMM of a slot runs as. */
-export function uidOf({ index }: Slot): number {
-  return FIRST_UID + index;
-}
-
 function machineOf(
   parts: HostParts,
   place: Place,
@@ -339,24 +319,6 @@ function machineOf(
     "guest connection",
   );
   return machine;
-}
-
-/** Waits for all even when one fails, so that each has registered its undo; then throws the first failure. */
-async function allOrNothing<T extends readonly unknown[]>(
-  steps: { readonly [K in keyof T]: Promise<T[K]> },
-): Promise<T> {
-  const settled = await Promise.allSettled(steps);
-  for (const step of settled) {
-    if (step.status === "rejected") throw step.reason;
-  }
-  return await Promise.all(steps) as unknown as T;
-}
-
-/** Removes a folder; a missing one is fine. */
-export async function removeFolder(path: string): Promise<void> {
-  await Deno.remove(path, { recursive: true }).catch((error: unknown) => {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  });
 }
 
 /** A full disk shows in many ways; everything else unknown is ours. */

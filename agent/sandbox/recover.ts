@@ -5,7 +5,8 @@
 import { join } from "node:path";
 import { logger } from "@wrenn/common";
 import type { SnapshotStore } from "../snapshot/mod.ts";
-import { adoptMachine, type HostParts, type Machine, removeFolder } from "./machine.ts";
+import { adoptMachine, type HostParts, type Machine } from "./machine.ts";
+import { removeFolder } from "./place.ts";
 import { wakeIdentity } from "./identity.ts";
 import type { SandboxManager } from "./manager.ts";
 import type { SandboxRecord, SandboxRecords } from "./records.ts";

@@ -3,6 +3,7 @@ import { logger, type SandboxId } from "@wrenn/common";
 import type { SandboxDriver } from "./driver.ts";
 import type { HostFigures } from "./host_figures.ts";
 import type { HostParts } from "./machine.ts";
+import type { SpareFigures } from "./spares.ts";
 import type { PoolFigures, WarmPools } from "./warm_pool.ts";
 
 /** What one sandbox uses. */
@@ -24,13 +25,16 @@ export interface HostUsage {
   readonly diskFreeMb: number;
   readonly sandboxes: readonly SandboxUsage[];
   readonly pools: readonly PoolFigures[];
+  readonly spares: SpareFigures;
 }
+
+const NO_SPARES: SpareFigures = { ready: 0, target: 0, hits: 0, misses: 0 };
 
 /** Reads the figures. A machine that ends meanwhile is left out; a hibernated sandbox has none. */
 export async function readUsage(
   live: readonly SandboxDriver[],
   { parts, figures, pools }: {
-    parts: Pick<HostParts, "rootfs" | "slots">;
+    parts: Pick<HostParts, "rootfs" | "slots" | "spares">;
     figures: HostFigures;
     pools: Pick<WarmPools, "figures">;
   },
@@ -56,5 +60,6 @@ export async function readUsage(
     diskFreeMb: figures.diskFreeMb,
     sandboxes: sandboxes.flat(),
     pools: pools.figures(),
+    spares: parts.spares?.figures() ?? NO_SPARES,
   };
 }

@@ -232,7 +232,7 @@ export class WarmPools {
     using _permit = await parts.gate.enter(signal);
     const began = performance.now();
     const diskId = `warm-${randomHex(8)}`;
-    const machine = await restoreMachine(parts, { snapshot, diskId }, signal)
+    const machine = await restoreMachine(parts, { snapshot, diskId, hurry: false }, signal)
       .catch(async (error: unknown) => {
         await golden.failed(snapshot, error);
         throw error;
@@ -248,6 +248,7 @@ export class WarmPools {
       await machine.stop.run();
       throw error;
     }
+    await parts.spares?.seen(snapshot);
     pool.refillMs = performance.now() - began;
     refillSeconds.observe(pool.refillMs / 1000);
     pool.ready.push(machine);

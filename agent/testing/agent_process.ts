@@ -47,6 +47,7 @@ export class AgentHome implements AsyncDisposable {
         WRENN_GUEST_TIMEOUT_SEC: "180",
         WRENN_LOG_LEVEL: "debug",
         WRENN_POOL_MIN: "0",
+        WRENN_SPARES: "0",
         WRENN_POOL_MAX: "0",
         WRENN_READY_SLOTS: "0",
         ...await goldenEnv(this.dataDir),

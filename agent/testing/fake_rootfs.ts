@@ -1,7 +1,14 @@
 /** Disks as folders of small files: links and layers are real, their content is not. */
 import { join } from "node:path";
 import { WrennError } from "@wrenn/common";
-import type { Base, BlockDevice, FrozenDisk, LayerControl, RootfsStore } from "../rootfs/store.ts";
+import type {
+  Base,
+  BlockDevice,
+  FrozenDisk,
+  LayerControl,
+  RootfsStore,
+  VmmRoot,
+} from "../rootfs/store.ts";
 
 /** Lets a test break a step. */
 export type BreakAt = (step: "acquireBase" | "overlay", error?: Error) => void;
@@ -50,8 +57,14 @@ export class FakeRootfs implements RootfsStore {
     return await this.#make(id, [], undefined, sizeMb || this.base.sizeMb);
   }
 
-  async overlayOn(id: string, frozen: FrozenDisk): Promise<BlockDevice> {
-    return await this.#make(id, frozen.layers, frozen.folder, frozen.sizeMb);
+  async overlayOn(id: string, frozen: FrozenDisk, root?: VmmRoot): Promise<BlockDevice> {
+    return await this.#make(id, frozen.layers, frozen.folder, frozen.sizeMb, root?.disk.folder);
+  }
+
+  async reserve(id: string, sizeMb: number): Promise<BlockDevice> {
+    const folder = join(this.#root, id);
+    await Deno.mkdir(folder);
+    return { path: folder, format: "qcow2", sizeMb, folder, layers: [] };
   }
 
   async addLayer(disk: BlockDevice): Promise<BlockDevice> {
@@ -130,10 +143,11 @@ export class FakeRootfs implements RootfsStore {
     below: readonly string[],
     from: string | undefined,
     sizeMb: number,
+    reserved?: string,
   ): Promise<BlockDevice> {
     this.#breakAt("overlay", new Error("write: No space left on device (os error 28)"));
     const folder = join(this.#root, id);
-    await Deno.mkdir(folder);
+    await (reserved === undefined ? Deno.mkdir(folder) : Deno.rename(reserved, folder));
     try {
       for (const name of below) await Deno.link(join(from ?? "", name), join(folder, name));
       return await this.#layer(folder, below, sizeMb);

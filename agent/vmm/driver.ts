@@ -50,6 +50,33 @@ export interface RestoreSpec extends MachineSpec {
   readonly fill?: ((memory: GuestMemory) => Promise<void>) | undefined;
 }
 
+/** A process to start ahead of the machine that it will bring back. */
+export interface SpareSpec extends MachineSpec {
+  /** A disk without layers: the folder that the process takes as its root, and how large the disk will be. */
+  readonly disk: BlockDevice;
+  /** File of the whole memory that the machine's own pages will lie over. */
+  readonly memoryBase: string;
+  /** Group of the process, which may read the layers of its disk. */
+  readonly gid: number;
+}
+
+/** A process that waits for a machine to bring back. */
+export interface SpareVm {
+  /** The id given at its start: that of the machine later. */
+  readonly vmId: string;
+  /** Process id of the VMM on the host. */
+  readonly pid: number;
+  /** Settles when the process has ended, also as a machine. Never rejects. */
+  readonly ended: Promise<unknown>;
+  /**
+   * Brings a machine back as {@linkcode VmmDriver.restore} does, once. All of `spec` is as it was when the process
+   * was started, but the disk, which lies in that folder by whatever name it has now.
+   */
+  restore(spec: RestoreSpec): Promise<Vm>;
+  /** Ends the process; of a machine that it has become, too. Idempotent. */
+  kill(): Promise<void>;
+}
+
 /** A machine whose agent died. */
 export interface AdoptSpec extends MachineSpec {
   /** File of the whole memory. */
@@ -129,6 +156,10 @@ export interface VmmDriver {
   boot(spec: BootSpec): Promise<Vm>;
   /** Brings a machine back and answers when it could run; its vCPUs stand still. On failure nothing is left. */
   restore(spec: RestoreSpec): Promise<Vm>;
+  /**
+   * Starts a process ahead of what it will bring back, where starting one takes long. On failure nothing is left.
+   */
+  prepare?(spec: SpareSpec): Promise<SpareVm>;
   /**
    * Takes over the machine of a dead agent, running or not; undefined when its process is gone or cannot be
    * controlled, in which case it is ended.

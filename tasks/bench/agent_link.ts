@@ -26,8 +26,10 @@ export class AgentLink implements AgentFigures, Disposable {
 
   /** The pool of this size. */
   async pool(): Promise<PoolState | undefined> {
-    const { pools } = await this.#endpoint.client.getStats({}, { timeoutMs: TIMEOUT_MS });
-    return findPool(pools, this.#shape);
+    const { client } = this.#endpoint;
+    const { pools, spares } = await client.getStats({}, { timeoutMs: TIMEOUT_MS });
+    const pool = findPool(pools, this.#shape);
+    return pool && { ...pool, spares: { ready: spares?.ready ?? 0, target: spares?.target ?? 0 } };
   }
 
   /** Accelerator and VMM. */
@@ -50,7 +52,7 @@ export function findPool(
     "template" | "vcpus" | "memoryMb" | "diskMb" | "ready" | "target" | "hits" | "misses"
   >[],
   { template, vcpus, memoryMb }: SandboxShape,
-): PoolState | undefined {
+): Omit<PoolState, "spares"> | undefined {
   const [pool] = pools
     .filter((p) => p.template === template && p.vcpus === vcpus && p.memoryMb === memoryMb)
     .sort((a, b) => a.diskMb - b.diskMb);

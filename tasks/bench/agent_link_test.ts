@@ -35,7 +35,7 @@ Deno.test("AgentLink asks an agent over its socket, with the secret of its envir
   const secret = "a secret of the test";
   const handler = connectHandler((router) =>
     router.service(AgentService, {
-      getStats: () => ({ pools: [POOL] }),
+      getStats: () => ({ pools: [POOL], spares: { ready: 1, target: 2 } }),
       getHostInfo: () => ({ accelerator: "tcg", vmm: "qemu 7.2.22" }),
     }), { interceptors: [requireSecret(secret)] });
   const server = Deno.serve(
@@ -50,7 +50,8 @@ Deno.test("AgentLink asks an agent over its socket, with the secret of its envir
     if (access === undefined) throw new Error("No access");
     {
       using link = new AgentLink(access, SHAPE);
-      assertEquals(await link.pool(), { ready: 3, target: 4, hits: 10, misses: 2 });
+      const spares = { ready: 1, target: 2 };
+      assertEquals(await link.pool(), { ready: 3, target: 4, hits: 10, misses: 2, spares });
       assertEquals((await link.host()).accelerator, "tcg");
     }
     using stranger = new AgentLink({ ...access, secret: "another" }, SHAPE);

@@ -45,6 +45,8 @@ export function platformEnv(pool: number, { template }: SandboxShape): Record<st
     WRENN_POOL_MIN: String(pool),
     WRENN_POOL_MAX: String(pool),
     WRENN_POOL_TEMPLATES: template,
+    // A restore without a pool finds nothing ready at all.
+    ...(pool === 0 ? { WRENN_SPARES: "0" } : {}),
     // A hundred sandboxes at once are promised more memory than they take.
     WRENN_MEMORY_OVERCOMMIT_PERCENT: "1000",
     // Paused is measured as paused, however long the run takes.

@@ -10,6 +10,8 @@ export interface PoolState {
   readonly hits: number;
   /** Creates that found none. */
   readonly misses: number;
+  /** VMM processes that wait for a machine to bring back, and how many should. */
+  readonly spares: { readonly ready: number; readonly target: number };
 }
 
 /** Reads the pool. */
@@ -33,8 +35,8 @@ const TIMEOUT_MS = 180_000;
 const POLL_MS = 50;
 
 /** True when nothing is being refilled and as many machines as asked for are ready. */
-export function isReady({ ready, target }: PoolState, least: number): boolean {
-  return ready >= least && ready >= target;
+export function isReady({ ready, target, spares }: PoolState, least: number): boolean {
+  return ready >= least && ready >= target && spares.ready >= spares.target;
 }
 
 /**

@@ -2,7 +2,10 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { isReady, type PoolState, untilReady } from "./pool_gauge.ts";
 
 const { signal } = new AbortController();
-const state = (ready: number, target: number): PoolState => ({ ready, target, hits: 0, misses: 0 });
+const state = (ready: number, target: number, spares: number = 2): PoolState => ({
+  ...{ ready, target, hits: 0, misses: 0 },
+  spares: { ready: spares, target: 2 },
+});
 
 /** A pool that goes through these states and stays at the last. */
 function going(
@@ -23,6 +26,7 @@ Deno.test("isReady() wants the target, and the least", () => {
   assertEquals(isReady(state(4, 4), 4), true);
   assertEquals(isReady(state(2, 2), 4), false);
   assertEquals(isReady(state(5, 4), 4), true);
+  assertEquals(isReady(state(5, 4, 1), 4), false);
 });
 
 Deno.test("untilReady() waits until nothing is refilled any more", async () => {

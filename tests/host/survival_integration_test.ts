@@ -10,6 +10,8 @@ import { takeSlots } from "./lib/slots.ts";
 import { until } from "./lib/wait.ts";
 
 const SLOTS = "58160-58199";
+/** Wakes and copies come by processes that waited, and when there are none, by new ones. */
+const SPARES = { env: { WRENN_SPARES: "2" } };
 const CLOCK_LIMIT_MS = 100;
 const DRIFT_LIMIT = 500e-6;
 
@@ -29,7 +31,7 @@ print(socket.create_connection(("127.0.0.1", 7777)).recv(99).decode())'; cat /de
 
 Deno.test("A process, its port, tmpfs, environment and counter survive pause, hibernate, restart and fork", async () => {
   using _turn = await takeSlots(SLOTS);
-  await using agent = await TestAgent.open({ templates: ["base"], slots: SLOTS });
+  await using agent = await TestAgent.open({ templates: ["base"], slots: SLOTS, ...SPARES });
   const { id } = await agent.create();
   const start = `cat > /tmp/server.py <<'END'${SERVER}END
 echo kept > /dev/shm/kept
@@ -73,7 +75,7 @@ KEPT=kept nohup python3 /tmp/server.py >/tmp/server.log 2>&1 &`;
 
 Deno.test("R-20: a hundred steps of pause, hibernate and fork keep what memory and disk hold", async () => {
   using _turn = await takeSlots(SLOTS);
-  await using agent = await TestAgent.open({ templates: ["minimal"], slots: SLOTS });
+  await using agent = await TestAgent.open({ templates: ["minimal"], slots: SLOTS, ...SPARES });
   const { client } = agent;
   let { id } = await agent.create();
   const fill = "for f in /dev/shm/data ~/data; do head -c 8000000 /dev/urandom > $f; done; " +
@@ -104,7 +106,7 @@ Deno.test("R-20: a hundred steps of pause, hibernate and fork keep what memory a
 
 Deno.test("C-1, C-6: a hundred copies differ from each other and change no file of their origin", async () => {
   using _turn = await takeSlots(SLOTS);
-  await using agent = await TestAgent.open({ templates: ["minimal"], slots: SLOTS });
+  await using agent = await TestAgent.open({ templates: ["minimal"], slots: SLOTS, ...SPARES });
   const { id } = await agent.create();
   const { snapshot } = await agent.client.snapshotSandbox({ id, snapshotId: newSnapshotId() });
   assert(snapshot);
@@ -134,7 +136,7 @@ Deno.test("C-1, C-6: a hundred copies differ from each other and change no file 
 
 Deno.test("C-1: fifty sandboxes of one golden snapshot differ from each other at their first command", async () => {
   using _turn = await takeSlots(SLOTS);
-  await using agent = await TestAgent.open({ templates: ["minimal"], slots: SLOTS });
+  await using agent = await TestAgent.open({ templates: ["minimal"], slots: SLOTS, ...SPARES });
   const seen = new Identities();
   for (let i = 0; i < 50; i++) {
     const { id } = await agent.create();
@@ -146,7 +148,7 @@ Deno.test("C-1: fifty sandboxes of one golden snapshot differ from each other at
 
 Deno.test("C-2: the guest's clock is the host's after a create and after an hour of hibernation", async () => {
   using _turn = await takeSlots(SLOTS);
-  await using agent = await TestAgent.open({ templates: ["base"], slots: SLOTS });
+  await using agent = await TestAgent.open({ templates: ["base"], slots: SLOTS, ...SPARES });
   const { id } = await agent.create();
   await requireClock(agent, id);
   // Memory whose clock stands an hour back is what an hour of hibernation leaves.
@@ -160,7 +162,7 @@ Deno.test("C-2: the guest's clock is the host's after a create and after an hour
 
 Deno.test("C-2: the guest's clock drifts by less than 500 ppm", async () => {
   using _turn = await takeSlots(SLOTS);
-  await using agent = await TestAgent.open({ templates: ["base"], slots: SLOTS });
+  await using agent = await TestAgent.open({ templates: ["base"], slots: SLOTS, ...SPARES });
   const { id } = await agent.create();
   await agent.sh(id, "true");
   // Corrections of the clock after the create are over by then.
@@ -176,7 +178,7 @@ Deno.test("C-2: the guest's clock drifts by less than 500 ppm", async () => {
 
 Deno.test("C-3: the token of the original is none of its copy's", async () => {
   using _turn = await takeSlots(SLOTS);
-  await using agent = await TestAgent.open({ templates: ["minimal"], slots: SLOTS });
+  await using agent = await TestAgent.open({ templates: ["minimal"], slots: SLOTS, ...SPARES });
   const { id } = await agent.create();
   const machines = async (): Promise<string[]> =>
     (await Array.fromAsync(Deno.readDir(agent.runDir), ({ name }) => name))

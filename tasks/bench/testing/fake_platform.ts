@@ -76,7 +76,8 @@ export class FakePlatform implements AgentFigures, ProcessTable, AsyncDisposable
     const { pool } = this.#options;
     if (pool === undefined) return Promise.resolve(undefined);
     const { hits, misses } = this.#counters;
-    return Promise.resolve({ ready: this.#warm.length, target: pool, hits, misses });
+    const spares = { ready: 0, target: 0 };
+    return Promise.resolve({ ready: this.#warm.length, target: pool, hits, misses, spares });
   }
 
   /** It emulates. */

@@ -133,6 +133,7 @@ export class TestAgent implements AsyncDisposable {
         WRENN_POOL_MIN: "0",
         WRENN_POOL_MAX: "0",
         WRENN_READY_SLOTS: "0",
+        WRENN_SPARES: "0",
         ...await goldenEnv(this.dataDir),
         ...this.#setup.env,
         ...env,
