@@ -4,8 +4,10 @@ import { incompatibility } from "../../core/snapshot_compatibility.ts";
 import { VMM_GROUP } from "../../core/firecracker_jail.ts";
 import type { BootSpec, Vm } from "../driver.ts";
 import { filesIn, processesWith } from "../testing/vm_host.ts";
+import { groupOf } from "../cgroup.ts";
 import { FirecrackerDriver } from "./driver.ts";
 import type { FirecrackerVm } from "./firecracker_vm.ts";
+import { JailFolder } from "./jail_folder.ts";
 import { BareHost } from "./testing/bare_host.ts";
 
 const PAGE = 4096;
@@ -246,6 +248,15 @@ test("sweeps what is not kept, and takes over what is", async ({ driver, host, j
   await a.exited;
   assertEquals(await host.jails(), []);
   assertEquals(await next.sweep(host.runRoot, new Set()), 0);
+  // What is left of machines that are gone, whether anybody asks for them or not.
+  const chroots = `${host.dataDir}/jails/${groupOf(host.runRoot)}`;
+  const [asked, unasked] = [await host.spec(), await host.spec()];
+  for (const spec of [asked, unasked]) await JailFolder.make(chroots, "firecracker-1.14", spec);
+  const dead = { ...asked, memoryBase: asked.memoryFile, booted: true };
+  assertEquals(await next.adopt(dead), undefined);
+  assertEquals((await host.jails()).length, 1);
+  assertEquals(await next.sweep(host.runRoot, new Set()), 0);
+  assertEquals(await host.jails(), []);
 });
 
 Deno.test("FirecrackerDriver without a guest ends a process that does not answer", async () => {

@@ -9,8 +9,8 @@ import type { TestAgent } from "./agent.ts";
 export type Owner = Pick<TestAgent, "dataDir" | "runDir" | "slots" | "socket">;
 
 /**
- * Lists processes, namespaces, links, nftables tables, cgroups, disks, records, snapshots, run folders and the socket
- * of an agent.
+ * Lists processes, namespaces, links, nftables tables, cgroups, jails, disks, records, snapshots, run folders and the
+ * socket of an agent.
  * The agent's own process is not in the list: its command line names no folder.
  */
 export async function leftovers(owner: Owner): Promise<string[]> {
@@ -24,12 +24,19 @@ export async function leftovers(owner: Owner): Promise<string[]> {
   return [
     ...things,
     ...(await processesNaming(owner.runDir)).map((pid) => `process: ${pid}`),
+    ...await jailsOf(owner),
     ...await namesIn(`${owner.dataDir}/sandboxes`),
     ...await namesIn(`${owner.dataDir}/records`),
     ...(await namesIn(`${owner.dataDir}/snapshots`)).filter((path) => path.includes("/snap-")),
     ...await namesIn(owner.runDir),
     ...(await exists(owner.socket) ? [`socket: ${owner.socket}`] : []),
   ].sort();
+}
+
+/** Folders of Firecracker's processes. */
+async function jailsOf({ dataDir, runDir }: Owner): Promise<string[]> {
+  const programs = await namesIn(`${dataDir}/jails/${groupOf(runDir)}`);
+  return (await Promise.all(programs.map(namesIn))).flat();
 }
 
 /** Ids of the sandboxes that have not ended, in order. */
