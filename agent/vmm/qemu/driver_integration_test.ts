@@ -4,6 +4,7 @@ import { z } from "zod";
 import { CONSOLE_BYTES, runFiles } from "../../core/qemu_args.ts";
 import { driverContract } from "../driver_contract.ts";
 import { bootInAnotherAgent } from "../testing/another_agent.ts";
+import { SLOWNESS } from "../../testing/slowness.ts";
 import { filesIn, VmHost } from "../testing/vm_host.ts";
 import { startsGuest } from "./accelerator.ts";
 import { QemuDriver, type QemuDriverOptions } from "./driver.ts";
@@ -144,7 +145,7 @@ Deno.test("startsGuest() starts the real kernel and tells why another does not s
     version,
     tscKhz: tscKhzOf(await Deno.readTextFile("/proc/cpuinfo")),
   };
-  assertEquals(await startsGuest("tcg", probe, 60_000), undefined);
+  assertEquals(await startsGuest("tcg", probe, 60_000 * SLOWNESS), undefined);
   const failure = await startsGuest("tcg", { ...probe, initrd: "/nonexistent/initrd.img" });
   assert(failure?.includes("initrd"), failure);
 });
