@@ -1,6 +1,7 @@
 /** What every VMM driver must do, as tests with real virtual machines. */
 import { hasCode, runCommand, type WrennError } from "@wrenn/common";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { countPages } from "../core/memory_pages.ts";
 import type { BootSpec, VmmDriver } from "./driver.ts";
 import { answers, type DiskKind, filesIn, processesWith, VmHost } from "./testing/vm_host.ts";
 
@@ -165,8 +166,15 @@ export function driverContract(subject: DriverUnderTest): void {
       await back.resume();
       assert(await answers(next), "it answers");
       await back.pause();
+      // It goes on after a first snapshot: what a later one has is all that was written since the base.
+      await back.saveState();
+      const earlier = await back.writtenPages() ?? [];
+      await back.resume();
+      assert(await answers(next), "it goes on");
+      await back.pause();
       const runs = await back.writtenPages() ?? [];
       assert(runs.length > 0 && runs.every((run) => run.count > 0));
+      assert(countPages(runs) >= countPages(earlier), "nothing is taken back");
       {
         using memory = await back.memory();
         assertEquals(memory.pages, spec.memoryMb * 256);

@@ -24,8 +24,9 @@ Deno.test("watchLiveness() tells of the second question in a row without an answ
 Deno.test("watchLiveness() is quiet once it is stopped, also while it waits for an answer", async () => {
   const answer = Promise.withResolvers<void>();
   const asked = Promise.withResolvers<void>();
-  let told = 0;
+  let [questions, told] = [0, 0];
   const watch = watchLiveness(TIMES, () => {
+    if (++questions === 1) return Promise.reject(new Error("no answer"));
     asked.resolve();
     return answer.promise;
   }, () => void told++);
