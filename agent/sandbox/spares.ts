@@ -74,6 +74,8 @@ export class Spares {
   /** By memory file and size, the one that was asked for last at the end. */
   readonly #kinds = new Map<string, Kind>();
   readonly #stopped = new AbortController();
+  /** Processes that died and whose places are not free yet. */
+  readonly #ending = new Set<Promise<void>>();
   #wake: PromiseWithResolvers<void> = Promise.withResolvers<void>();
   #running: Promise<void> | undefined;
   #takenMs = -Infinity;
@@ -121,7 +123,7 @@ export class Spares {
     this.#wake.resolve();
     await this.#running;
     const left = [...this.#kinds.values()].flatMap(({ ready }) => ready.splice(0));
-    await Promise.all(left.map((spare) => end(spare)));
+    await Promise.all([...left.map((spare) => end(spare)), ...this.#ending]);
   }
 
   async #kindOf({ dir, manifest }: Snapshot): Promise<Kind | undefined> {
@@ -210,13 +212,14 @@ export class Spares {
   }
 
   /** A process that ended while it waited. One that was taken is no longer here. */
-  async #lost(kind: Kind, spare: Spare): Promise<void> {
+  #lost(kind: Kind, spare: Spare): void {
     const at = kind.ready.indexOf(spare);
     if (at < 0) return;
     kind.ready.splice(at, 1);
     log.warn("A process ended while it waited", { vmId: spare.vmId });
     this.#wake.resolve();
-    await end(spare);
+    const ending = end(spare).finally(() => this.#ending.delete(ending));
+    this.#ending.add(ending);
   }
 
   async #drop(kind: Kind): Promise<void> {
