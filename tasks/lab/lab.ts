@@ -71,7 +71,7 @@ export async function runInLab(lab: Lab, order: LabOrder, run: LabRun = {}): Pro
   await using work = await WorkFolder.open();
   const at = (name: string): string => join(work.path, name);
   await Deno.mkdir(at("order"));
-  await writeOrder(order, at("order.tar"), at("order"));
+  const programs = await writeOrder(order, at("order.tar"), at("order"));
   const drives: LabDrive[] = [...lab.drives, { name: "order", path: at("order.tar") }];
   if (run.out !== undefined) {
     await Deno.writeFile(at("files"), new Uint8Array());
@@ -86,6 +86,7 @@ export async function runInLab(lab: Lab, order: LabOrder, run: LabRun = {}): Pro
       ...labArgs({
         cpus: CPUS,
         memoryMb: MEMORY_MB,
+        xsave: programs.includes("firecracker"),
         tscKhz: tscKhzOf(await Deno.readTextFile("/proc/cpuinfo")),
         kernel: lab.kernel,
         initrd: lab.initrd,

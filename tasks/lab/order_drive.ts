@@ -1,5 +1,5 @@
 /** The order as a drive: an archive of the checkout, of the script to run and of this host's Firecracker. */
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { exec } from "../images/exec.ts";
 import { repoRoot } from "../lib/shell.ts";
 import { type LabOrder, orderScript, PROJECT } from "./core/lab_order.ts";
@@ -13,8 +13,12 @@ const PROGRAMS = "usr/local/bin";
 /** These, from where the agent looks for them. */
 const OPTIONAL = { firecracker: "WRENN_FIRECRACKER_BIN", jailer: "WRENN_JAILER_BIN" } as const;
 
-/** Writes the archive to `target`. `work` is an empty folder. */
-export async function writeOrder(order: LabOrder, target: string, work: string): Promise<void> {
+/** Writes the archive to `target`, and tells which optional programs it has. `work` is an empty folder. */
+export async function writeOrder(
+  order: LabOrder,
+  target: string,
+  work: string,
+): Promise<readonly string[]> {
   await Deno.writeTextFile(join(work, "order.sh"), orderScript(order));
   const programs = await copyPrograms(work);
   await exec([
@@ -26,6 +30,7 @@ export async function writeOrder(order: LabOrder, target: string, work: string):
   ]);
   const { size } = await Deno.stat(target);
   await Deno.truncate(target, Math.ceil(size / SECTOR) * SECTOR);
+  return programs.map((path) => basename(path));
 }
 
 /** Copies the programs that this host has, and tells their paths in the archive. */

@@ -9,7 +9,8 @@ Deno.test("writeOrder() brings the checkout, the script and this host's Firecrac
     await Deno.writeTextFile(`${root}/fc`, "#!/bin/sh\n");
     Deno.env.set("WRENN_FIRECRACKER_BIN", `${root}/fc`);
     await Deno.mkdir(`${root}/work`);
-    await writeOrder({ argv: ["true"] }, `${root}/order.tar`, `${root}/work`);
+    const programs = await writeOrder({ argv: ["true"] }, `${root}/order.tar`, `${root}/work`);
+    assert(programs.includes("firecracker"));
     const { stdout } = await exec(["tar", "--list", "--verbose", "--file", `${root}/order.tar`]);
     const names = stdout.split("\n");
     assert(names.some((line) => line.endsWith(" order.sh")));

@@ -4,6 +4,7 @@ import { labArgs, type LabMachine } from "./lab_args.ts";
 const LAB: LabMachine = {
   cpus: 2,
   memoryMb: 4096,
+  xsave: false,
   tscKhz: 2_450_000,
   kernel: "/k/vmlinux",
   initrd: "/k/initrd.img",
@@ -19,7 +20,9 @@ function values(args: readonly string[], option: string): string[] {
 
 Deno.test("labArgs() offers SVM and tells the kernel the clock's rate", () => {
   const args = labArgs(LAB);
-  assertEquals(values(args, "-cpu"), ["max,+svm,+npt,-la57"]);
+  const without = "-xsave,-avx,-avx2,-fma,-f16c,-pku,-mpx";
+  assertEquals(values(args, "-cpu"), [`max,+svm,+npt,-la57,${without}`]);
+  assertEquals(values(labArgs({ ...LAB, xsave: true }), "-cpu"), ["max,+svm,+npt,-la57"]);
   assert(values(args, "-append")[0]?.includes("tsc_early_khz=2450000"));
 });
 
