@@ -1,4 +1,7 @@
-/** QEMU as the engine behind the stand-in: its process, its control socket, its end. */
+/**
+ * QEMU as the engine behind the stand-in: its process, its control socket, its end. It has no vsock, no balloon and no
+ * memory to plug in, a drive keeps its file, and limits of disk and network are taken without being held to.
+ */
 import { CommandError, delay, type RunCommand } from "@wrenn/common";
 import { z } from "zod";
 import type { Accelerator, HostFacts } from "../../../core/qemu_args.ts";
