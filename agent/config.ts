@@ -24,10 +24,20 @@ export interface AgentConfig {
   readonly slots: SlotRange;
   /** `WRENN_DNS`: name servers of the guests. */
   readonly dns: readonly string[];
+  /** `WRENN_VMM`: what machines run in. */
+  readonly vmm: "auto" | "firecracker" | "qemu";
+  /** `WRENN_JAIL`: what keeps Firecracker from the host. */
+  readonly jail: "auto" | "jailer" | "namespace";
   /** `WRENN_ACCEL`: what runs guests. */
   readonly accelerator: "auto" | "kvm" | "tcg";
+  /** `WRENN_ROOTFS`: what disks are. */
+  readonly rootfs: "auto" | "dm" | "qcow2";
   /** `WRENN_QEMU_BIN`: QEMU's binary. */
   readonly qemuBin: string;
+  /** `WRENN_FIRECRACKER_BIN`: Firecracker's binary. */
+  readonly firecrackerBin: string;
+  /** `WRENN_JAILER_BIN`: the binary of its jailer; undefined = beside Firecracker. */
+  readonly jailerBin: string | undefined;
   /** `WRENN_MAX_SANDBOXES`: sandboxes at once. */
   readonly maxSandboxes: number;
   /** `WRENN_START_CONCURRENCY`: machines that boot at once. */
@@ -40,6 +50,8 @@ export interface AgentConfig {
   readonly memoryReserveMb: number;
   /** `WRENN_DISK_RESERVE_MB`: disk space that sandboxes leave free, MiB. */
   readonly diskReserveMb: number;
+  /** `WRENN_LAYER_MB`: most that the changes of a `dm` disk since its last snapshot may take; undefined = all of it. */
+  readonly layerMb: number | undefined;
   /** `WRENN_GOLDEN_DIR`: where golden snapshots are kept. */
   readonly goldenDir: string;
   /** `WRENN_POOL_TEMPLATES`: templates whose warm machines are made before anybody asks. */
@@ -102,10 +114,23 @@ function schema(cores: number) {
     WRENN_SLOTS: slotRange.default({ first: 1, last: 65534 }),
     /** Name servers of the guests. */
     WRENN_DNS: nameServers.default(["1.1.1.1", "8.8.8.8"]),
+    /** What machines run in: `auto` is Firecracker where it, KVM and `dm` work, and what the data folder has. */
+    WRENN_VMM: z.enum(["auto", "firecracker", "qemu"], "must be 'auto', 'firecracker' or 'qemu'")
+      .default("auto"),
+    /** What keeps Firecracker from the host: `auto` is the jailer; without one, a demanded Firecracker goes without. */
+    WRENN_JAIL: z.enum(["auto", "jailer", "namespace"], "must be 'auto', 'jailer' or 'namespace'")
+      .default("auto"),
     /** What runs guests: `auto` proves KVM by starting a guest with it. */
     WRENN_ACCEL: z.enum(["auto", "kvm", "tcg"], "must be 'auto', 'kvm' or 'tcg'").default("auto"),
+    /** What disks are: `auto` is `dm` where device-mapper works, and what the data folder has. */
+    WRENN_ROOTFS: z.enum(["auto", "dm", "qcow2"], "must be 'auto', 'dm' or 'qcow2'")
+      .default("auto"),
     /** QEMU's binary. */
     WRENN_QEMU_BIN: z.string().default("qemu-system-x86_64"),
+    /** Firecracker's binary. */
+    WRENN_FIRECRACKER_BIN: absolutePath.default("/usr/local/bin/firecracker"),
+    /** The binary of Firecracker's jailer, which must have its version; by default it lies beside it. */
+    WRENN_JAILER_BIN: absolutePath.optional(),
     /** Sandboxes at once. */
     WRENN_MAX_SANDBOXES: number(1, 65534, 200),
     /** Machines that boot at once; the others wait in order. */
@@ -118,6 +143,8 @@ function schema(cores: number) {
     WRENN_MEMORY_RESERVE_MB: number(0, 1 << 24, 256),
     /** Disk space that sandboxes leave free, MiB. */
     WRENN_DISK_RESERVE_MB: number(0, 1 << 30, 512),
+    /** Most that the changes of a `dm` disk since its last snapshot may take, MiB; 0 = as much as it is large. */
+    WRENN_LAYER_MB: number(0, 1 << 30, 0).refine((mb) => mb !== 1, "must be 0 or at least 2"),
     /** Golden snapshots, on the same file system as the data; agents of one machine may share them. */
     WRENN_GOLDEN_DIR: absolutePath.optional(),
     /** Templates whose warm machines are made before anybody asks; what is not there is left out. */
@@ -158,14 +185,20 @@ export function loadAgentConfig(
     secret: given.WRENN_AGENT_SECRET,
     slots: given.WRENN_SLOTS,
     dns: given.WRENN_DNS,
+    vmm: given.WRENN_VMM,
+    jail: given.WRENN_JAIL,
     accelerator: given.WRENN_ACCEL,
+    rootfs: given.WRENN_ROOTFS,
     qemuBin: given.WRENN_QEMU_BIN,
+    firecrackerBin: given.WRENN_FIRECRACKER_BIN,
+    jailerBin: given.WRENN_JAILER_BIN,
     maxSandboxes: given.WRENN_MAX_SANDBOXES,
     startConcurrency: given.WRENN_START_CONCURRENCY,
     guestTimeoutSec: given.WRENN_GUEST_TIMEOUT_SEC || undefined,
     memoryOvercommit: given.WRENN_MEMORY_OVERCOMMIT_PERCENT / 100,
     memoryReserveMb: given.WRENN_MEMORY_RESERVE_MB,
     diskReserveMb: given.WRENN_DISK_RESERVE_MB,
+    layerMb: given.WRENN_LAYER_MB || undefined,
     goldenDir: given.WRENN_GOLDEN_DIR ?? `${given.WRENN_DATA_DIR}/golden`,
     poolTemplates: given.WRENN_POOL_TEMPLATES,
     poolMin: given.WRENN_POOL_MIN,

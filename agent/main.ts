@@ -18,7 +18,8 @@ import { type AgentConfig, loadAgentConfig } from "./config.ts";
 import { Guest } from "./guest/guest.ts";
 import { NetnsSlots } from "./network/netns_slots.ts";
 import { lockRange } from "./network/range_lock.ts";
-import { Qcow2Store } from "./rootfs/qcow2_store.ts";
+import { openPlatform } from "./platform/open.ts";
+import type { RootfsStore } from "./rootfs/store.ts";
 import { startServer } from "./rpc/server.ts";
 import { loadHostId, lockDataDir } from "./sandbox/data_dir.ts";
 import { type GoldenKey, GoldenSnapshots } from "./sandbox/golden.ts";
@@ -37,7 +38,6 @@ import { WarmPools } from "./sandbox/warm_pool.ts";
 import { startHashThread } from "./snapshot/hash_thread.ts";
 import { SnapshotStore, VerifiedFiles } from "./snapshot/mod.ts";
 import { AGENT_VERSION } from "./version.ts";
-import { QemuDriver } from "./vmm/qemu/driver.ts";
 
 const ENVD_PORT = 49983;
 /** sysexits.h: the configuration is wrong, starting again will not help. */
@@ -75,24 +75,16 @@ async function build(config: AgentConfig, undo: CleanupStack): Promise<void> {
   const hashing = startHashThread();
   undo.add(() => hashing[Symbol.dispose](), "hashing thread");
   const hostId = await loadHostId(dataDir);
-  const kernel = await required(join(dataDir, "kernels", "vmlinux"));
-  const initrd = await required(join(dataDir, "kernels", "initrd.img"));
+  const platform = await openPlatform(config);
+  const { vmm, rootfs, kernel, initrd } = platform;
 
   const reserveMb = config.diskReserveMb;
   // A sandbox's memory lies over its golden snapshot's, which is hashed once.
   const verified = new VerifiedFiles();
-  const rootfs = new Qcow2Store({ dataDir, reserveMb });
   const slots = new NetnsSlots({
     range: config.slots,
     run: runCommand,
     ready: config.readySlots,
-  });
-  const vmm = await QemuDriver.open({
-    dataDir,
-    kernel,
-    initrd,
-    accelerator: config.accelerator,
-    qemuBin: config.qemuBin,
   });
   const secret = await HostSecret.load(dataDir);
   const records = new SandboxRecords(dataDir, secret);
@@ -117,8 +109,9 @@ async function build(config: AgentConfig, undo: CleanupStack): Promise<void> {
       : config.guestTimeoutSec * 1000,
     createdBy: `agent ${AGENT_VERSION} on ${hostId}`,
   };
-  // With KVM a process starts in no time.
-  const count = vmm.accelerator === "tcg" ? config.spares : 0;
+  // With KVM a process starts in no time. One that waits has dropped its rights and opens files alone, no devices.
+  const spared = vmm.accelerator === "tcg" && rootfs.kind === "qcow2";
+  const count = spared ? config.spares : 0;
   const spares = new Spares({ parts: { vmm, slots, rootfs, gate, settings }, count, ...memory });
   const parts: HostParts = {
     ...{ vmm, slots, rootfs, gate, spares, settings, secret },
@@ -148,6 +141,8 @@ async function build(config: AgentConfig, undo: CleanupStack): Promise<void> {
     pausedSec: config.pausedSec,
   });
   await recover({ parts, records, manager });
+  const watch = platform.startWatch();
+  undo.add(async () => await watch[Symbol.asyncDispose](), "disk watch");
   pools.start();
   spares.start();
   undo.add(async () => {
@@ -179,22 +174,10 @@ async function build(config: AgentConfig, undo: CleanupStack): Promise<void> {
 }
 
 /** The default size of every template that is there. */
-async function poolKeys(rootfs: Qcow2Store, templates: readonly string[]): Promise<GoldenKey[]> {
+async function poolKeys(rootfs: RootfsStore, templates: readonly string[]): Promise<GoldenKey[]> {
   const there = (await rootfs.templates()).map(({ template }) => template);
   return templates.filter((name) => there.includes(name))
     .map((template) => ({ template, ...DEFAULT_SIZE }));
-}
-
-async function required(path: string): Promise<string> {
-  try {
-    await Deno.stat(path);
-    return path;
-  } catch (cause) {
-    throw new ConfigError(
-      `Wrong configuration: WRENN_DATA_DIR: no '${path}', build it with 'deno task images build'`,
-      { cause },
-    );
-  }
 }
 
 async function stop(running: CleanupStack): Promise<void> {

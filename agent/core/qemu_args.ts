@@ -272,8 +272,12 @@ export function layerNode(
     driver: disk.format,
     "node-name": nodeName,
     discard: "unmap",
-    // One machine writes to a layer: the agent sees to it. QEMU's lock on a layer outlives the switch to another one.
-    file: { driver: "file", filename, aio: "threads", discard: "unmap", locking: "off" },
+    // A raw disk is a block device. One machine writes to a layer: the agent sees to it. QEMU's lock on a layer
+    // outlives the switch to another one.
+    file: {
+      driver: disk.format === "raw" ? "host_device" : "file",
+      ...{ filename, aio: "threads", discard: "unmap", locking: "off" },
+    },
   };
 }
 

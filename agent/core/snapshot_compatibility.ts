@@ -1,17 +1,34 @@
 /** Whether a snapshot of one host can be loaded on another. */
-import type { SnapshotEnvironment } from "../snapshot/manifest.ts";
+import type { SnapshotEnvironment, SnapshotManifest } from "../snapshot/manifest.ts";
+import type { RootfsKind } from "./platform_choice.ts";
+
+/** What a snapshot says of where it was made. */
+export type SnapshotOrigin = Pick<SnapshotManifest, "environment"> & {
+  readonly disk: readonly { readonly file: string }[];
+};
+
+/** What a host loads. */
+export interface SnapshotHost {
+  readonly environment: SnapshotEnvironment;
+  readonly rootfs: RootfsKind;
+}
+
+const KIND_OF_LAYER: Readonly<Record<string, RootfsKind>> = { qcow2: "qcow2", cow: "dm" };
 
 /** A guest's clock follows the counter it was told of; `/init` steps what is left. */
 const TSC_TOLERANCE = 0.01;
 
-/** Undefined when a snapshot made in `made` can be loaded in `here`, else why not. */
+/** Undefined when a snapshot can be loaded on a host, else why not. */
 export function incompatibility(
-  made: SnapshotEnvironment,
-  here: SnapshotEnvironment,
+  { environment: made, disk }: SnapshotOrigin,
+  { environment: here, rootfs }: SnapshotHost,
 ): string | undefined {
   const say = (what: string, was: string, is: string): string =>
     `Snapshot was made ${what} '${was}', this host has '${is}'`;
   if (made.vmm !== here.vmm) return say("by", made.vmm, here.vmm);
+  // The image below the layers is the same for all.
+  const kind = KIND_OF_LAYER[disk.at(-1)?.file.split(".").at(-1) ?? ""];
+  if (kind !== undefined && kind !== rootfs) return say("on disks of", kind, rootfs);
   if (made.accelerator !== here.accelerator) {
     return say("under the accelerator", made.accelerator, here.accelerator);
   }

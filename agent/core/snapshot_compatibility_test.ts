@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { incompatibility } from "./snapshot_compatibility.ts";
+import type { SnapshotEnvironment } from "../snapshot/manifest.ts";
 import { needsCollapse } from "./snapshot_chain.ts";
 
 const HERE = {
@@ -10,8 +11,22 @@ const HERE = {
   kernel_hash: "a".repeat(64),
 } as const;
 
+/** What is said of a snapshot from there, made on this kind of layer, on a host with qcow2. */
+function saidOf(environment: SnapshotEnvironment, layer: string = "l.qcow2"): string | undefined {
+  const disk = [{ file: "base-00.ext4" }, { file: layer }];
+  return incompatibility({ environment, disk }, { environment: HERE, rootfs: "qcow2" });
+}
+
+Deno.test("a snapshot on another kind of disks is refused with a sentence", () => {
+  const why = "Snapshot was made on disks of 'dm', this host has 'qcow2'";
+  assertEquals(saidOf(HERE, "layer-00.cow"), why);
+  const disk = [{ file: "base-00.ext4" }, { file: "layer-00.cow" }];
+  const made = { environment: HERE, disk };
+  assertEquals(incompatibility(made, { environment: HERE, rootfs: "dm" }), undefined);
+});
+
 Deno.test("R-19: a snapshot of another VMM, CPU or kernel is refused with a sentence", () => {
-  assertEquals(incompatibility(HERE, HERE), undefined);
+  assertEquals(saidOf(HERE), undefined);
   const others: [Partial<Record<keyof typeof HERE, unknown>>, string][] = [
     [{ vmm: "qemu 8.2.0" }, "'qemu 8.2.0', this host has 'qemu 7.2.22'"],
     [{ vmm: "firecracker 1.15.0" }, "firecracker"],
@@ -21,14 +36,14 @@ Deno.test("R-19: a snapshot of another VMM, CPU or kernel is refused with a sent
     [{ tsc_khz: 2_100_000 }, "'2100000'"],
   ];
   for (const [change, part] of others) {
-    const why = incompatibility({ ...HERE, ...change } as typeof HERE, HERE);
+    const why = saidOf({ ...HERE, ...change } as typeof HERE);
     assert(why?.includes(part), String(why));
   }
 });
 
 Deno.test("a counter that is read a little differently is the same counter", () => {
   assertEquals(
-    incompatibility({ ...HERE, tsc_khz: 2_000_300 } as unknown as typeof HERE, HERE),
+    saidOf({ ...HERE, tsc_khz: 2_000_300 }),
     undefined,
   );
 });

@@ -37,6 +37,13 @@ export function isDiskFile(name: string): boolean {
   return isLayer(name) || isBase(name);
 }
 
+/** Layers up to the named one, and those above it. @throws {Error} When it is none of them. */
+export function splitAt(layers: readonly string[], layer: string): [string[], string[]] {
+  const kept = layers.indexOf(layer) + 1;
+  if (kept === 0) throw new Error(`The disk has no layer '${layer}'`);
+  return [layers.slice(0, kept), layers.slice(kept)];
+}
+
 /** Links a template's image into a disk's folder. */
 export async function linkBase(from: string, to: string): Promise<void> {
   try {

@@ -113,7 +113,8 @@ export class DiskFolders {
   }
 }
 
-function isDiskId(id: string): boolean {
+/** True for a sandbox's id, and for that of a machine that is nobody's. */
+export function isDiskId(id: string): boolean {
   return isSandboxId(id) || NOBODYS.test(id);
 }
 

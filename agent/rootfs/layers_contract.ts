@@ -56,6 +56,38 @@ export function layersContract(
     assertEquals(await diskFiles(made.folder), [...made.layers]);
   });
 
+  test("mergeLayers() takes layers of a draft into one that holds the same", async (f) => {
+    let top = await disk(f);
+    const writes = [[0, 2], [1, 3], [1, 4], [3, 5]] as const;
+    for (const [mib, fill] of writes) {
+      await f.write(top, mib * MIB, MIB / 2, fill);
+      if (fill === 5) break;
+      top = await f.store.addLayer(top, UID);
+      await f.putInForce(top);
+    }
+    const snapshot = await f.store.freeze(top, await f.snapshotFolder());
+    const before = await digests(snapshot.folder, snapshot.layers);
+    const draft = await f.snapshotFolder();
+    for (const name of snapshot.layers) {
+      await Deno.link(`${snapshot.folder}/${name}`, `${draft}/${name}`);
+    }
+    const [base = "", first = ""] = snapshot.layers;
+    const long = { ...snapshot, folder: draft };
+    const short = await f.store.mergeLayers(long, first);
+    assertEquals(short.layers.slice(0, 2), [base, first]);
+    assertEquals(short.layers.length, 3);
+    assertEquals(await diskFiles(draft), short.layers.toSorted());
+    assertEquals(await digests(snapshot.folder, snapshot.layers), before);
+    assertEquals(await f.store.mergeLayers(short, first), short);
+    const copy = await f.store.overlayOn(B, short);
+    await f.check(copy);
+    for (const [mib, fill] of [[0, 2], [1, 4], [2, 1], [3, 5]] as const) {
+      assert(await f.holds(copy, mib * MIB, MIB / 2, fill), `MiB ${mib}`);
+      assert(await f.holds(copy, mib * MIB + MIB / 2, MIB / 2, 1), `MiB ${mib}, second half`);
+    }
+    await assertRejects(() => f.store.mergeLayers(short, "layer-0000000000000000.cow"));
+  });
+
   test("addLayer() puts an empty layer of the VM's user on top and leaves the old one", async (f) => {
     const first = await disk(f);
     await f.write(first, 0, 4096, 5);

@@ -5,11 +5,13 @@ import { spaceError } from "../snapshot/space.ts";
 import { Bases, diskSize } from "./bases.ts";
 import {
   baseName,
+  isBase,
   linkAll,
   linkBase,
   newLayerName,
   openToGroup,
   sealLayers,
+  splitAt,
 } from "./disk_files.ts";
 import { readDisk, writeLayer } from "./disk_folder.ts";
 import { DiskFolders } from "./disk_folders.ts";
@@ -32,6 +34,8 @@ export interface Qcow2StoreOptions {
  * snapshots lie on one file system.
  */
 export class Qcow2Store implements RootfsStore {
+  /** {@inheritDoc RootfsStore.kind} */
+  readonly kind = "qcow2";
   readonly #bases: Bases;
   readonly #folders: DiskFolders;
 
@@ -151,6 +155,30 @@ export class Qcow2Store implements RootfsStore {
       throw spaceError(error);
     }
   }
+
+  /**
+   * {@inheritDoc RootfsStore.mergeLayers}
+   *
+   * A copy of the newest layer, with everything between it and `layer` taken in by `qemu-img rebase`, which reads both
+   * chains and copies what differs.
+   */
+  async mergeLayers(frozen: FrozenDisk, layer: string): Promise<FrozenDisk> {
+    const { folder } = frozen;
+    const [kept, above] = splitAt(frozen.layers, layer);
+    const top = above.at(-1);
+    if (top === undefined || above.length < 2) return frozen;
+    const merged = newLayerName("qcow2");
+    await runCommand(["cp", "--sparse=always", "--", join(folder, top), join(folder, merged)]);
+    await Deno.chmod(join(folder, merged), 0o600);
+    const rebase = 'cd "$1" && exec qemu-img rebase -f qcow2 -b "$2" -F "$3" "$4"';
+    const format = isBase(layer) ? "raw" : "qcow2";
+    await runCommand(["sh", "-euc", rebase, "sh", folder, layer, format, merged]);
+    for (const gone of above) await Deno.remove(join(folder, gone));
+    return { ...frozen, layers: [...kept, merged] };
+  }
+
+  /** {@inheritDoc RootfsStore.failHeld} QEMU waits, not the kernel. */
+  async failHeld(_disk: BlockDevice): Promise<void> {}
 
   /** {@inheritDoc RootfsStore.rename} */
   async rename(disk: BlockDevice, diskId: string): Promise<BlockDevice> {

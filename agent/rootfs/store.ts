@@ -1,4 +1,5 @@
 /** Root disks: a shared read-only base per template and a copy-on-write layer per sandbox. */
+import type { RootfsKind } from "../core/platform_choice.ts";
 
 /** A template's read-only base image in use. */
 export interface Base {
@@ -61,6 +62,8 @@ export interface LayerControl {
  * machine that is nobody's yet.
  */
 export interface RootfsStore {
+  /** What its disks are. */
+  readonly kind: RootfsKind;
   /**
    * Takes a reference on a template's base.
    *
@@ -124,6 +127,16 @@ export interface RootfsStore {
    * top when `below` is set. Nothing may write to them any more.
    */
   freeze(disk: BlockDevice, folder: string, options?: { below?: boolean }): Promise<FrozenDisk>;
+  /**
+   * Takes the layers above `layer` into a new one, in a folder of links that no disk lies over: a draft's. The links to
+   * those that it replaces are removed. What they hold together stays the same.
+   */
+  mergeLayers(frozen: FrozenDisk, layer: string): Promise<FrozenDisk>;
+  /**
+   * For a VMM that does not end: the kernel does not end a process whose disk I/O waits for room on the host. Lets that
+   * I/O fail; nothing where none waits. The disk keeps what was confirmed.
+   */
+  failHeld(disk: BlockDevice): Promise<void>;
   /** Gives a disk another id, also while a VMM has it open. */
   rename(disk: BlockDevice, diskId: string): Promise<BlockDevice>;
   /** The disk of an id as its folder has it. @throws {WrennError} `sandbox_not_found` */

@@ -11,6 +11,7 @@ import {
   type SnapshotStore,
   spaceError,
 } from "../snapshot/mod.ts";
+import { endVm } from "./end_vm.ts";
 import { faultPoint } from "./fault_point.ts";
 import type { HostParts, Machine } from "./machine.ts";
 import { uidOf } from "./place.ts";
@@ -59,7 +60,7 @@ async function captureInto(
   const state = "state";
   await Deno.writeFile(join(draft.dir, state), await vm.saveState(), { createNew: true });
   await faultPoint("capture.state", vm.pid);
-  const memory = await captureMemory(machine, draft, order);
+  const memory = await captureMemory(parts, machine, draft, order);
   await faultPoint("capture.memory", vm.pid);
   // The disk comes last: once the machine has switched to another layer there is no way back.
   const disk = machine.disk;
@@ -101,6 +102,7 @@ async function captureInto(
 
 /** The memory's files in the draft: what was there before by links, and what is new. */
 async function captureMemory(
+  parts: HostParts,
   machine: Machine,
   draft: SnapshotDraft,
   { kind, goesOn }: CaptureOrder,
@@ -115,7 +117,7 @@ async function captureMemory(
     const file = `memory-${randomHex(8)}.base`;
     // A golden machine ends with its capture, so that its file is nobody's any more.
     if (kind === "golden" && !goesOn) {
-      await vm.kill();
+      await endVm(parts, machine);
       await draft.link(path, file);
     } else await copySparse(path, join(draft.dir, file));
     return [{ ...base, file }];

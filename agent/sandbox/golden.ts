@@ -5,7 +5,13 @@ import type { Base } from "../rootfs/store.ts";
 import type { Snapshot, SnapshotStore } from "../snapshot/mod.ts";
 import { capture } from "./capture.ts";
 import { markUsed, removeUnused } from "./golden_store.ts";
-import { bootMachine, type HostParts, type MachineShape, untilAnswering } from "./machine.ts";
+import {
+  bootMachine,
+  type HostParts,
+  type MachineShape,
+  snapshotHost,
+  untilAnswering,
+} from "./machine.ts";
 import { warmUp } from "./warm_up.ts";
 
 /** A template and a size: what a golden snapshot is of, and what a pool holds. */
@@ -40,7 +46,7 @@ export class GoldenSnapshots {
     this.#options = options;
   }
 
-  /** The one that is there; undefined when there is none yet, or it belongs to another image, VMM or kernel. */
+  /** The one that is there; undefined when there is none yet, or it belongs to another image, VMM, kernel or kind of disks. */
   async find(key: GoldenKey): Promise<Snapshot | undefined> {
     const base = await this.#base(key);
     return await this.#find(key, base);
@@ -126,7 +132,7 @@ export class GoldenSnapshots {
       if (manifest.kind !== "golden" || nameOfManifest(snapshot) !== name) continue;
       const { environment } = parts.vmm;
       const why = manifest.environment.boot_line === environment.boot_line
-        ? incompatibility(manifest.environment, environment)
+        ? incompatibility(manifest, snapshotHost(parts))
         : "Its kernel was told something else";
       if (why !== undefined) {
         log.info("A golden snapshot is not for this host", { id: snapshot.id, why });

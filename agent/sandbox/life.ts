@@ -287,7 +287,7 @@ export class SandboxLife {
     try {
       const snapshot = await parts.snapshots.get(from);
       if (!needsCollapse(snapshot.manifest)) return;
-      const made = await parts.snapshots.collapse(snapshot, newSnapshotId());
+      const made = await parts.snapshots.collapse(snapshot, newSnapshotId(), parts.rootfs);
       await swap(async () => {
         const current = this.#wakesFrom === from && this.#machine === undefined;
         if (current) this.#replace(from, made.id);

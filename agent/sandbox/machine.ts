@@ -1,6 +1,7 @@
 /** A virtual machine with everything that it has on the host: how it comes and how it goes. */
 import { basename, join } from "node:path";
 import { CleanupStack, type Clock, hasCode, logger, WrennError } from "@wrenn/common";
+import type { SnapshotHost } from "../core/snapshot_compatibility.ts";
 import type { Snapshot, SnapshotStore } from "../snapshot/mod.ts";
 import { applyDiffs } from "../snapshot/apply_diffs.ts";
 import type { MemoryFile } from "../snapshot/manifest.ts";
@@ -8,6 +9,7 @@ import type { Guest } from "../guest/guest.ts";
 import type { NetworkSlots, Slot } from "../network/slots.ts";
 import type { BlockDevice, FrozenDisk, RootfsStore } from "../rootfs/store.ts";
 import type { Vm, VmmDriver } from "../vmm/driver.ts";
+import { endVm } from "./end_vm.ts";
 import type { HostSecret } from "./host_secret.ts";
 import { machineSpec, type Place, placeOf, removeFolder, takePlace } from "./place.ts";
 import type { Spare, Spares } from "./spares.ts";
@@ -211,6 +213,11 @@ export async function bootMachine(
   });
 }
 
+/** What this host loads. */
+export function snapshotHost({ vmm, rootfs }: HostParts): SnapshotHost {
+  return { environment: vmm.environment, rootfs: rootfs.kind };
+}
+
 /** The layers of a snapshot's disk. */
 export function frozenDisk({ dir, manifest }: Snapshot): FrozenDisk {
   return {
@@ -222,12 +229,13 @@ export function frozenDisk({ dir, manifest }: Snapshot): FrozenDisk {
 
 /** Waits until the guest's agent answers; ends the machine when it does not. @throws {WrennError} `guest_unavailable` */
 export async function untilAnswering(
-  { settings }: HostParts,
+  parts: HostParts,
   machine: Machine,
   signal: AbortSignal,
   wait: (signal: AbortSignal) => Promise<void> = (s) => machine.guest.untilHealthy(s),
 ): Promise<void> {
   const { vm } = machine;
+  const { settings } = parts;
   const watch = new AbortController();
   let died = false;
   void vm.exited.then(() => {
@@ -240,7 +248,7 @@ export async function untilAnswering(
   } catch (error) {
     if (signal.aborted) throw signal.reason;
     if (!watch.signal.aborted) throw error;
-    await vm.kill();
+    await endVm(parts, machine);
     const { code, signal: by, tail } = await vm.exited;
     log.error("Guest did not answer", { vmId: vm.vmId, code, by, tail });
     throw new WrennError(
@@ -313,7 +321,7 @@ function machineOf(
     // The disk may have another id by then: a warm machine became a sandbox.
     if (!machine.keepsDisk) await parts.rootfs.remove(basename(machine.disk.folder));
   }, "disk");
-  undo.add(() => rest.vm.kill(), "machine");
+  undo.add(() => endVm(parts, machine), "machine");
   undo.add(
     () => guest.close(new WrennError("sandbox_not_running", "Sandbox has ended")),
     "guest connection",

@@ -11,6 +11,7 @@ import {
   type HostParts,
   type Machine,
   restoreMachine,
+  snapshotHost,
   type TemplateVersion,
   untilAnswering,
 } from "./machine.ts";
@@ -38,7 +39,7 @@ const log = logger("agent", "wake");
  * @throws {WrennError} `snapshot_incompatible`, `snapshot_corrupt`
  */
 export async function requireUsable(parts: HostParts, snapshot: Snapshot): Promise<void> {
-  const why = incompatibility(snapshot.manifest.environment, parts.vmm.environment);
+  const why = incompatibility(snapshot.manifest, snapshotHost(parts));
   if (why !== undefined) throw new WrennError("snapshot_incompatible", why);
   await parts.snapshots.verify(snapshot);
 }

@@ -1,22 +1,30 @@
 /** Taking the chains of a snapshot into one diff and one layer above the golden snapshot's. */
 import { join } from "node:path";
-import { randomHex, runCommand } from "@wrenn/common";
+import { randomHex } from "@wrenn/common";
 import { GOLDEN_LAYERS } from "../core/snapshot_chain.ts";
+import type { RootfsStore } from "../rootfs/store.ts";
 import { DiffChain } from "./diff_chain.ts";
 import type { SnapshotContent } from "./draft.ts";
 import type { MemoryFile, Snapshot } from "./manifest.ts";
 import { MemoryDiffWriter } from "./memory_diff.ts";
 
+/** Who knows the format of layers. */
+export type LayerMerger = Pick<RootfsStore, "mergeLayers">;
+
 /** Writes the files of the same moment into a draft's folder and answers what is in it. */
-export async function collapseInto(folder: string, from: Snapshot): Promise<SnapshotContent> {
-  const { format: _, id: __, bytes: ___, digest: ____, state, memory, disk, ...facts } =
+export async function collapseInto(
+  folder: string,
+  from: Snapshot,
+  store: LayerMerger,
+): Promise<SnapshotContent> {
+  const { format: _, id: __, bytes: ___, digest: ____, state, memory, disk: _____, ...facts } =
     from.manifest;
   await Deno.link(join(from.dir, state.file), join(folder, state.file));
   return {
     ...facts,
     state: state.file,
     memory: await mergeMemory(folder, from.dir, memory),
-    disk: await mergeDisk(folder, from.dir, disk.map(({ file }) => file)),
+    disk: await mergeDisk(folder, from, store),
   };
 }
 
@@ -36,26 +44,15 @@ async function mergeMemory(
   return [base, { file, kind: "diff", ...await writer.finish() }];
 }
 
-/**
- * The newest layer, copied, with everything between it and the golden snapshot's taken in by `qemu-img rebase`, which
- * reads both chains and copies what differs.
- */
+/** The disk's layers, with those above the golden snapshot's taken into one. */
 async function mergeDisk(
   folder: string,
-  dir: string,
-  layers: readonly string[],
-): Promise<string[]> {
+  { dir, manifest }: Snapshot,
+  store: LayerMerger,
+): Promise<readonly string[]> {
+  const layers = manifest.disk.map(({ file }) => file);
   for (const layer of layers) await Deno.link(join(dir, layer), join(folder, layer));
-  const top = layers.at(-1);
   const golden = layers[GOLDEN_LAYERS - 1];
-  if (top === undefined || golden === undefined || layers.length <= GOLDEN_LAYERS + 1) {
-    return [...layers];
-  }
-  const merged = `layer-${randomHex(8)}.qcow2`;
-  await runCommand(["cp", "--sparse=always", "--", join(folder, top), join(folder, merged)]);
-  await Deno.chmod(join(folder, merged), 0o600);
-  const rebase = 'cd "$1" && exec qemu-img rebase -f qcow2 -b "$2" -F qcow2 "$3"';
-  await runCommand(["sh", "-euc", rebase, "sh", folder, golden, merged]);
-  for (const layer of layers.slice(GOLDEN_LAYERS)) await Deno.remove(join(folder, layer));
-  return [...layers.slice(0, GOLDEN_LAYERS), merged];
+  if (golden === undefined) return layers;
+  return (await store.mergeLayers({ folder, layers, sizeMb: manifest.disk_mb }, golden)).layers;
 }

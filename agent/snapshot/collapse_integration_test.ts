@@ -5,12 +5,15 @@ import fc from "fast-check";
 import { Buffer } from "node:buffer";
 import { join } from "node:path";
 import { GOLDEN_LAYERS, MAX_CHAIN, needsCollapse } from "../core/snapshot_chain.ts";
+import { Qcow2Store } from "../rootfs/qcow2_store.ts";
 import { applyDiffs } from "./apply_diffs.ts";
 import type { MemoryFile, Snapshot } from "./manifest.ts";
 import { SnapshotStore } from "./store.ts";
 import { type ModelDiff, modelDiff, ModelMemory, writeModelDiff } from "./testing/model.ts";
 import { contentIn, FILES, namesIn, rewrite, withRoot } from "./testing/store_fixture.ts";
 
+/** Merging touches the snapshot's folder alone. */
+const QCOW2 = new Qcow2Store({ dataDir: "/nonexistent" });
 const MIB = 1 << 20;
 const CLUSTER = 65536;
 const CLUSTERS = 16 * MIB / CLUSTER;
@@ -109,7 +112,7 @@ Deno.test("a collapsed snapshot has the same disk and memory, byte by byte", asy
         const flat = join(root, "..", "flat.raw");
         await runCommand(["qemu-img", "convert", "-O", "raw", topOf(long), flat]);
 
-        const short = await store.collapse(long, "snap-00000000000000ff");
+        const short = await store.collapse(long, "snap-00000000000000ff", QCOW2);
         assertEquals(needsCollapse(short.manifest), false);
         assertEquals(short.manifest.disk.length, GOLDEN_LAYERS + 1);
         assertEquals(
@@ -144,7 +147,7 @@ Deno.test("a chain that is as short as it can be is linked, and the origin is un
     const store = new SnapshotStore({ root, reserveMb: 0 });
     const fill: Write = { verb: "write", at: 0, length: CLUSTER, fill: 7 };
     const origin = await snapshotOf(store, [[fill], [{ ...fill, fill: 8 }]], []);
-    const copy = await store.collapse(origin, "snap-00000000000000ff");
+    const copy = await store.collapse(origin, "snap-00000000000000ff", QCOW2);
     assertEquals([copy.manifest.disk, copy.manifest.memory], [
       origin.manifest.disk,
       origin.manifest.memory,
@@ -174,13 +177,13 @@ Deno.test("collapse() of a damaged snapshot fails and leaves nothing", async () 
         const bytes = whole.slice(0, length);
         bytes[at] = (bytes[at] ?? 0) ^ 4;
         await rewrite(path, bytes);
-        const error = await assertRejects(() => store.collapse(origin, id), WrennError);
+        const error = await assertRejects(() => store.collapse(origin, id, QCOW2), WrennError);
         assertEquals(error.code, "snapshot_corrupt");
         assertStringIncludes(error.message, file?.file ?? "");
         assertEquals(await namesIn(root), [origin.id]);
       }
       await rewrite(path, whole);
     }
-    assertEquals((await store.collapse(origin, id)).id, id);
+    assertEquals((await store.collapse(origin, id, QCOW2)).id, id);
   });
 });

@@ -2,11 +2,15 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { hasCode, runCommand } from "@wrenn/common";
 import { join } from "node:path";
+import { Qcow2Store } from "../rootfs/qcow2_store.ts";
 import { writeChangedPages } from "./changed_pages.ts";
 import { spaceError } from "./space.ts";
 import { SnapshotStore } from "./store.ts";
 import { ModelMemory } from "./testing/model.ts";
 import { contentIn, FILES, makeSnapshot, namesIn, writeFiles } from "./testing/store_fixture.ts";
+
+/** Never gets so far as to touch a folder. */
+const DISKS = new Qcow2Store({ dataDir: "/nonexistent" });
 
 /** A file system of its own: `size` as tmpfs takes it. */
 async function withTmpfs(size: string, work: (folder: string) => Promise<void>): Promise<void> {
@@ -104,7 +108,7 @@ Deno.test("without inodes neither a draft nor a link is made, and nothing is lef
       for (let i = 0; i < 100; i++) await Deno.writeTextFile(join(fillers, `${i}`), "");
     });
     await assertNoSpace(() => store.draft());
-    await assertNoSpace(() => store.collapse(before, "snap-00000000000000ff"));
+    await assertNoSpace(() => store.collapse(before, "snap-00000000000000ff", DISKS));
     // tmpfs counts a link as an inode.
     await assertNoSpace(() => store.attach(before, join(folder, "disk")));
     assertEquals(await namesIn(root), [before.id]);

@@ -10,7 +10,7 @@ import {
   type SnapshotId,
   WrennError,
 } from "@wrenn/common";
-import { collapseInto } from "./collapse.ts";
+import { collapseInto, type LayerMerger } from "./collapse.ts";
 import { type CommitHook, digestedBytes, draftName, SnapshotDraft } from "./draft.ts";
 import {
   manifestDigest,
@@ -168,12 +168,13 @@ export class SnapshotStore {
    * The same moment with short chains, as another snapshot. Checks every file first: merged into new ones with
    * digests of their own, damage would never be seen again.
    *
+   * @param disks Whose layers the snapshot's disk has.
    * @throws {WrennError} `no_space`, `snapshot_corrupt`
    */
-  async collapse(snapshot: Snapshot, id: SnapshotId): Promise<Snapshot> {
+  async collapse(snapshot: Snapshot, id: SnapshotId, disks: LayerMerger): Promise<Snapshot> {
     await this.verify(snapshot);
     await using draft = await this.draft(id);
-    return await draft.commit(await collapseInto(draft.dir, snapshot));
+    return await draft.commit(await collapseInto(draft.dir, snapshot, disks));
   }
 
   async #check(

@@ -15,6 +15,7 @@ export type BreakAt = (step: "acquireBase" | "overlay", error?: Error) => void;
 
 /** The store. One template, `base`. */
 export class FakeRootfs implements RootfsStore {
+  readonly kind = "qcow2";
   /** The image; a test may replace it. */
   base: Base = { template: "base", path: "/base", sizeMb: 1024, hash: "h" };
   /** Ids that disks had, and have now. */
@@ -98,6 +99,15 @@ export class FakeRootfs implements RootfsStore {
     for (const name of layers) await Deno.link(join(disk.folder, name), join(folder, name));
     return { folder, layers, sizeMb: disk.sizeMb };
   }
+
+  async mergeLayers(frozen: FrozenDisk, layer: string): Promise<FrozenDisk> {
+    const kept = frozen.layers.slice(0, frozen.layers.indexOf(layer) + 1);
+    const above = frozen.layers.slice(kept.length);
+    for (const gone of above.slice(0, -1)) await Deno.remove(join(frozen.folder, gone));
+    return { ...frozen, layers: [...kept, ...above.slice(-1)] };
+  }
+
+  async failHeld(): Promise<void> {}
 
   async rename(disk: BlockDevice, id: string): Promise<BlockDevice> {
     const folder = join(this.#root, id);

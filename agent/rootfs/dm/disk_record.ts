@@ -55,3 +55,18 @@ export async function writeRecord(folder: string, record: DiskRecord): Promise<v
     await writeAt(file, 0, new TextEncoder().encode(text));
   });
 }
+
+/** Removes a layer that did not come into force. While the record names it the disk needs it. */
+export async function removeUnnamed(folder: string, layer: string): Promise<void> {
+  const record = await readRecord(folder);
+  // It may not even have been made.
+  if (!record?.layers.includes(layer)) await Deno.remove(join(folder, layer)).catch(() => {});
+}
+
+/** Removes layers that are none of the disk's, and what was half written. */
+export async function removeOtherLayers(folder: string, layers: readonly string[]): Promise<void> {
+  for await (const { name } of Deno.readDir(folder)) {
+    const stray = isLayer(name) && !layers.includes(name) || name.startsWith(".new-");
+    if (stray) await Deno.remove(join(folder, name));
+  }
+}

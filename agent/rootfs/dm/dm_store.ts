@@ -16,12 +16,19 @@ import { DmNames } from "../../core/dm_names.ts";
 import { spaceError } from "../../snapshot/space.ts";
 import { Bases, diskSize } from "../bases.ts";
 import { DiskFolders } from "../disk_folders.ts";
-import { baseName, isLayer, linkAll, linkBase, newLayerName, sealLayers } from "../disk_files.ts";
+import { baseName, linkAll, linkBase, newLayerName, sealLayers, splitAt } from "../disk_files.ts";
 import { exportTo } from "../export_image.ts";
 import type { Base, BlockDevice, FrozenDisk, LayerControl, RootfsStore } from "../store.ts";
 import { writeCow } from "./cow_file.ts";
 import { DeviceMapper } from "./device_mapper.ts";
-import { type DiskRecord, readRecord, recordIn, writeRecord } from "./disk_record.ts";
+import {
+  type DiskRecord,
+  readRecord,
+  recordIn,
+  removeOtherLayers,
+  removeUnnamed,
+  writeRecord,
+} from "./disk_record.ts";
 import { DmHealth } from "./health.ts";
 import { Loops } from "./loops.ts";
 import { mergeLayers } from "./merge_layers.ts";
@@ -62,6 +69,8 @@ export interface DmStoreOptions {
  * force is empty, or holds what the layers hold that it replaces, so that the disk's content is the same either way.
  */
 export class DmStore implements RootfsStore {
+  /** {@inheritDoc RootfsStore.kind} */
+  readonly kind = "dm";
   /** What can be done where disks or the host are full. */
   readonly health: DmHealth;
   /** In the names of all its devices, `wrenn-{instance}-...`. */
@@ -185,15 +194,13 @@ export class DmStore implements RootfsStore {
     layer: string,
     _control: LayerControl | undefined,
   ): Promise<BlockDevice> {
-    const kept = disk.layers.indexOf(layer) + 1;
-    const top = disk.layers.at(-1);
-    if (kept === 0 || top === undefined) throw new Error(`The disk has no layer '${layer}'`);
-    const between = disk.layers.slice(kept, -1);
+    const [kept, above] = splitAt(disk.layers, layer);
+    const between = above.slice(0, -1);
     if (between.length < 2) return disk;
     await this.health.requireWritable(disk.folder);
     const merged = newLayerName("cow");
     const record = await recordIn(disk.folder);
-    const next = { ...record, layers: [...disk.layers.slice(0, kept), merged, top] };
+    const next = { ...record, layers: [...kept, merged, ...above.slice(-1)] };
     try {
       await this.#folders.requireSpace();
       await mergeLayers(disk.folder, between, merged);
@@ -230,6 +237,22 @@ export class DmStore implements RootfsStore {
     } catch (error) {
       throw spaceError(error);
     }
+  }
+
+  /** {@inheritDoc RootfsStore.mergeLayers} */
+  async mergeLayers(frozen: FrozenDisk, layer: string): Promise<FrozenDisk> {
+    const { folder } = frozen;
+    const [kept, above] = splitAt(frozen.layers, layer);
+    if (above.length < 2) return frozen;
+    const merged = newLayerName("cow");
+    await mergeLayers(folder, above, merged);
+    for (const gone of above) await Deno.remove(join(folder, gone));
+    return { ...frozen, layers: [...kept, merged] };
+  }
+
+  /** {@inheritDoc RootfsStore.failHeld} */
+  async failHeld({ folder }: BlockDevice): Promise<void> {
+    await this.health.failHeld(folder);
   }
 
   /** {@inheritDoc RootfsStore.rename} */
@@ -361,19 +384,4 @@ export class DmStore implements RootfsStore {
 
 function instanceOf(dataDir: string): string {
   return createHash("sha256").update(resolve(dataDir)).digest("hex").slice(0, 8);
-}
-
-/** Removes a layer that did not come into force. While the record names it the disk needs it. */
-async function removeUnnamed(folder: string, layer: string): Promise<void> {
-  const record = await readRecord(folder);
-  // It may not even have been made.
-  if (!record?.layers.includes(layer)) await Deno.remove(join(folder, layer)).catch(() => {});
-}
-
-/** Removes layers that are none of the disk's, and what was half written. */
-async function removeOtherLayers(folder: string, layers: readonly string[]): Promise<void> {
-  for await (const { name } of Deno.readDir(folder)) {
-    const stray = isLayer(name) && !layers.includes(name) || name.startsWith(".new-");
-    if (stray) await Deno.remove(join(folder, name));
-  }
 }

@@ -102,6 +102,17 @@ export class DmHealth {
     if (record) await turns.take(() => stacks.fail(record));
   }
 
+  /** As {@linkcode abandon}, for the disk of a folder, where its I/O waits. */
+  async failHeld(folder: string): Promise<void> {
+    const { stacks, turns } = this.#parts;
+    const record = await readRecord(folder);
+    if (!record) return;
+    // In its turn: a device is suspended for a moment when its layers change.
+    await turns.take(async () => {
+      if (await stacks.isHeld(record)) await stacks.fail(record);
+    });
+  }
+
   /** Free space of the disks' file system, MiB. */
   async freeMb(): Promise<number> {
     return await this.#parts.folders.freeMb();

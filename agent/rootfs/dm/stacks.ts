@@ -97,7 +97,12 @@ export class Stacks {
 
   /** @throws {WrennError} `no_space` while a disk's I/O is held. */
   async requireMoving(record: DiskRecord): Promise<void> {
-    if ((await this.#find(record))?.suspended) throw noSpace();
+    if (await this.isHeld(record)) throw noSpace();
+  }
+
+  /** Whether a disk's I/O waits. */
+  async isHeld(record: DiskRecord): Promise<boolean> {
+    return (await this.#find(record))?.suspended ?? false;
   }
 
   /** Lets what is under way, and what was written through the page cache, reach the layer's file. */

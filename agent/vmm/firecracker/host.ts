@@ -42,10 +42,10 @@ export interface HostOptions {
 /** Looks. @throws {Error} With a sentence for what is missing. */
 export async function lookAtHost(options: HostOptions): Promise<FirecrackerHost> {
   const bin = options.firecrackerBin ?? FIRECRACKER_BIN;
-  const firecracker = await program(bin, "firecracker");
+  const firecracker = await findProgram(bin, "firecracker");
   const version = parseFirecrackerVersion((await runCommand([firecracker, "--version"])).stdout);
   const jailer = options.jail === "jailer"
-    ? await program(options.jailerBin ?? jailerBeside(bin), "jailer")
+    ? await findProgram(options.jailerBin ?? jailerBeside(bin), "jailer")
     : undefined;
   await checkKvm();
   const cpuinfo = await Deno.readTextFile("/proc/cpuinfo");
@@ -61,14 +61,17 @@ export async function lookAtHost(options: HostOptions): Promise<FirecrackerHost>
 }
 
 /** A program's path without links. Its name tells it from other processes; the jailer insists on it, too. */
-async function program(path: string, name: "firecracker" | "jailer"): Promise<string> {
+export async function findProgram(
+  path: string,
+  name: "firecracker" | "jailer",
+): Promise<string> {
   let real: string;
   try {
     real = await Deno.realPath(path);
   } catch (cause) {
     const setting = name === "firecracker"
       ? "install it or set WRENN_FIRECRACKER_BIN"
-      : "install it beside Firecracker";
+      : "install it or set WRENN_JAILER_BIN";
     throw new Error(`Cannot find '${path}': ${setting}`, { cause });
   }
   if (!real.slice(real.lastIndexOf("/") + 1).includes(name)) {

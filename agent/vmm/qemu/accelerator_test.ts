@@ -81,6 +81,18 @@ Deno.test("chooseAccelerator() starts no guest without a device or when TCG is c
   });
 });
 
+Deno.test("chooseAccelerator() proves a demanded KVM again that failed when it was not", async () => {
+  await withOptions(async (options, probes, answer) => {
+    answer("nothing started within 10000 ms");
+    assertEquals((await chooseAccelerator(options)).accelerator, "tcg");
+    answer();
+    for (const mode of ["kvm", "auto"] as const) {
+      assertEquals((await chooseAccelerator({ ...options, mode })).accelerator, "kvm");
+    }
+    assertEquals(probes(), 2);
+  });
+});
+
 Deno.test("chooseAccelerator() refuses a demanded KVM that does not work", async () => {
   await withOptions(async (options, _probes, answer) => {
     answer(KVM_FAILURE);

@@ -32,7 +32,7 @@ export async function undone<T>(
 
 /** The machine of a process whose memory is mapped. */
 export async function vmOf(
-  { vmId, memoryMb }: MachineSpec,
+  { vmId, memoryMb, disk }: MachineSpec,
   { process, qmp, files, events, cleanUp }: Started,
   { memoryFile, booted }: { memoryFile: string; booted: boolean },
 ): Promise<QemuVm> {
@@ -41,6 +41,7 @@ export async function vmOf(
   const memory = await findRegion(process.pid, ino, memoryMb * MIB);
   const vm = new QemuVm({
     ...{ vmId, process, qmp, files, memory, booted },
+    layered: disk.format === "qcow2",
     cleanUp: () => cleanUp.run(),
   });
   events.deliver((event) => vm.onEvent(event));

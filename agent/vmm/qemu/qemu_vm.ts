@@ -43,6 +43,8 @@ export interface QemuVmParts {
   readonly memory: MemoryRegion;
   /** True when the machine writes to its memory file. */
   readonly booted: boolean;
+  /** True when its disk is qcow2 layers, which it reads itself. */
+  readonly layered: boolean;
   /** Removes what the driver made for the process; called once, after it has ended. */
   readonly cleanUp: () => Promise<void>;
 }
@@ -55,8 +57,8 @@ export class QemuVm implements Vm {
   readonly pid: number;
   /** Settles when QEMU has ended and its sockets are removed. */
   readonly exited: Promise<ExitInfo>;
-  /** Control of its qcow2 layers. */
-  readonly layers: LayerControl;
+  /** Control of its qcow2 layers; undefined for a block device. */
+  readonly layers: LayerControl | undefined;
   readonly #parts: QemuVmParts;
   readonly #logTimer: ReturnType<typeof setInterval>;
   #console = "";
@@ -70,12 +72,7 @@ export class QemuVm implements Vm {
   /** @param parts A process that can be controlled. */
   constructor(parts: QemuVmParts) {
     this.#parts = parts;
-    const disk = new QemuDisk(parts.qmp);
-    this.layers = {
-      switchTo: (next) => this.#ask(() => disk.switchTo(next)),
-      topLayer: () => this.#ask(() => disk.topLayer()),
-      flatten: (layer) => this.#ask(() => disk.flatten(layer)),
-    };
+    this.layers = parts.layered ? this.#control(new QemuDisk(parts.qmp)) : undefined;
     this.vmId = parts.vmId;
     this.pid = parts.process.pid;
     this.#logTimer = setInterval(() => this.#cutLog(), LOG_CHECK_MS);
@@ -152,6 +149,14 @@ export class QemuVm implements Vm {
     return {
       cpuMs: figures?.cpuMs ?? 0,
       memoryRssMb: Math.round((figures?.rssBytes ?? 0) / 1024 / 1024),
+    };
+  }
+
+  #control(disk: QemuDisk): LayerControl {
+    return {
+      switchTo: (next) => this.#ask(() => disk.switchTo(next)),
+      topLayer: () => this.#ask(() => disk.topLayer()),
+      flatten: (layer) => this.#ask(() => disk.flatten(layer)),
     };
   }
 
