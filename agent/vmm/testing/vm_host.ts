@@ -152,7 +152,7 @@ export async function answers(spec: MachineSpec, timeoutMs: number = ANSWER_MS):
   using client = Deno.createHttpClient({ poolMaxIdlePerHost: 0 });
   while (!giveUp.aborted) {
     try {
-      const signal = AbortSignal.any([giveUp, AbortSignal.timeout(2000)]);
+      const signal = AbortSignal.any([giveUp, AbortSignal.timeout(2000 * SLOWNESS)]);
       const response = await fetch(`http://${spec.slot.hostIp}:49983/health`, { client, signal });
       await response.body?.cancel();
       return response.ok;
