@@ -50,7 +50,6 @@ export class DiskFolders {
     from?: string,
   ): Promise<BlockDevice> {
     const folder = this.path(diskId);
-    await Deno.mkdir(this.root, { recursive: true, mode: FOLDER_MODE });
     await this.requireSpace();
     if (from === undefined) await makeFolder(folder, diskId);
     else await this.move(from, diskId);
@@ -101,8 +100,9 @@ export class DiskFolders {
     }
   }
 
-  /** Free space on the file system, MiB. */
+  /** Free space on the file system, MiB; also before there is a disk. */
   async freeMb(): Promise<number> {
+    await Deno.mkdir(this.root, { recursive: true, mode: FOLDER_MODE });
     const { bavail, bsize } = await statfs(this.root);
     return bavail * bsize / MIB;
   }

@@ -3,6 +3,9 @@ import { delay, type Logger, logger } from "@wrenn/common";
 import { holdsBack, nextLookMs } from "../../core/space_pressure.ts";
 import type { DmHealth } from "./health.ts";
 
+/** What could not be looked at is looked at again after this time. */
+const FAILED_MS = 1000;
+
 /** Options of {@linkcode watchSpace}. */
 export interface SpaceWatchOptions {
   /** Whose disks. */
@@ -26,9 +29,10 @@ export async function watchSpace(options: SpaceWatchOptions): Promise<void> {
   const log = options.log ?? logger("agent", "rootfs");
   let held = false;
   while (!signal.aborted) {
-    let freeMb = 0;
+    let nextMs = FAILED_MS;
     try {
-      freeMb = await health.freeMb();
+      const freeMb = await health.freeMb();
+      nextMs = nextLookMs(freeMb, reserveMb);
       const hold = holdsBack(held, freeMb, reserveMb);
       // Again and again: disks come up meanwhile.
       if (hold || held) await health.hold(hold);
@@ -38,7 +42,7 @@ export async function watchSpace(options: SpaceWatchOptions): Promise<void> {
     } catch (error) {
       log.error("Cannot watch the disk space", { error });
     }
-    await wait(nextLookMs(freeMb, reserveMb), signal).catch(() => {});
+    await wait(nextMs, signal).catch(() => {});
   }
   if (held) await health.hold(false);
 }
