@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { Sandbox } from "@wrenn/sdk";
 import { platform, platformHost } from "./lib/platform.ts";
-import { warmMachines } from "./lib/warm_machines.ts";
+import { waitingProcesses } from "./lib/waiting_processes.ts";
 import { createSandbox } from "./lib/sandbox.ts";
 import { until } from "./lib/wait.ts";
 import { test } from "./lib/test.ts";
@@ -35,15 +35,15 @@ async function nothingLeft(): Promise<void> {
   const alive: string[] = [];
   for await (const { id } of Sandbox.list(platform())) alive.push(id);
   assertEquals(alive, []);
-  await until("a host without records, folders and machines but warm ones", async () => {
+  await until("a host without records, folders and processes but those that wait", async () => {
     const left = [
       ...await sandboxNames(`${dataDir}/sandboxes`),
       ...await sandboxNames(`${dataDir}/records`),
       ...await sandboxNames(runDir),
       ...await sandboxNames(`${runDir}/vm`),
     ];
-    const [running, warm] = await Promise.all([machines(dataDir), warmMachines()]);
-    return left.length === 0 && running.length === warm ? true : undefined;
+    const [running, waiting] = await Promise.all([machines(dataDir), waitingProcesses()]);
+    return left.length === 0 && running.length === waiting ? true : undefined;
   });
 }
 

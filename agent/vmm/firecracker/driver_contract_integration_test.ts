@@ -6,14 +6,17 @@ import type { VmHost } from "../testing/vm_host.ts";
 import { FirecrackerDriver, type FirecrackerDriverOptions } from "./driver.ts";
 import { jailerBeside } from "./host.ts";
 import { firecrackerLine } from "./testing/firecracker_process.ts";
+import { mountPointAsItIs } from "./testing/mount_point.ts";
 import { installStandIn, installStandInJailer } from "./testing/stand_in_executable.ts";
 
 /** What runs the guests of this file, which a machine's user can reach. */
 let program: string = "";
 /** Where a stand-in is; undefined with the real thing. */
 let folder: string | undefined;
+let removeMountPoint: () => Promise<void>;
 
 Deno.test.beforeAll(async () => {
+  removeMountPoint = await mountPointAsItIs();
   const real = await firecrackerLine();
   if (real) {
     program = real.argv[0];
@@ -27,6 +30,7 @@ Deno.test.beforeAll(async () => {
 
 Deno.test.afterAll(async () => {
   if (folder !== undefined) await Deno.remove(folder, { recursive: true });
+  await removeMountPoint();
 });
 
 async function options(host: VmHost): Promise<FirecrackerDriverOptions> {

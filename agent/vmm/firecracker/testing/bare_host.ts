@@ -4,6 +4,7 @@ import { planSlot } from "../../../core/slot_plan.ts";
 import type { BootSpec, MachineSpec, RestoreSpec } from "../../driver.ts";
 import type { FirecrackerDriverOptions } from "../driver.ts";
 import { installStandIn, installStandInJailer } from "./stand_in_executable.ts";
+import { mountPointAsItIs } from "./mount_point.ts";
 import { fakeKernel } from "./stand_in_files.ts";
 
 /** A slot's index that no other test uses. */
@@ -36,6 +37,7 @@ export class BareHost implements AsyncDisposable {
   static async open(): Promise<BareHost> {
     const undo = new CleanupStack();
     try {
+      undo.add(await mountPointAsItIs(), "mount point");
       const folder = await Deno.makeTempDir({ prefix: "wrenn-fc-" });
       undo.add(() => Deno.remove(folder, { recursive: true }), "folder");
       // The machine's user runs the stand-in.
