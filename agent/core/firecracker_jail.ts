@@ -2,15 +2,10 @@
  * The jail of a Firecracker process: which names its files have inside, how it is started, and by what it is known.
  * Both ways to start it give it the same names, so that a snapshot of one is a snapshot of the other.
  */
+import { VMM_GROUP } from "./vmm_ids.ts";
 
 /** Where a process finds everything of its machine. A snapshot keeps the path of its disk, so this never changes. */
 export const VM_FOLDER = "/run/wrenn-vm";
-
-/**
- * Group of every Firecracker process. Memory that machines share belongs to root and can be read by this group; all
- * else that a process has is its own uid's.
- */
-export const VMM_GROUP = 300_000;
 
 /** A file inside the jail. */
 export type JailedFile =

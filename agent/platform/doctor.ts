@@ -5,26 +5,17 @@ import type { AgentConfig } from "../config.ts";
 import { type DoctorReport, type Fact, factOf, reportOf } from "../core/doctor_report.ts";
 import { choiceSentence, choosePlatform, type PlatformFaults } from "../core/platform_choice.ts";
 import { namesIn } from "../rootfs/bases.ts";
+import type { PlatformConfig } from "./open.ts";
+import { missingControllers } from "../vmm/cgroup.ts";
 import { kernelFiles, readPlatformFaults } from "./facts.ts";
 import { readHeldData } from "./held_data.ts";
 
 const MIB = 1024 * 1024;
-const CONTROLLERS = ["cpu", "memory", "pids"];
 
 /** What of the configuration it looks at. */
-export type DoctorConfig = Pick<
-  AgentConfig,
-  | "dataDir"
-  | "vmm"
-  | "jail"
-  | "accelerator"
-  | "rootfs"
-  | "qemuBin"
-  | "firecrackerBin"
-  | "jailerBin"
-  | "memoryReserveMb"
-  | "diskReserveMb"
->;
+export type DoctorConfig =
+  & Omit<PlatformConfig, "layerMb">
+  & Pick<AgentConfig, "memoryReserveMb">;
 
 /** Looks. Where KVM opens it starts a guest, unless an agent has done so since the host's start. */
 export async function examine(
@@ -95,8 +86,7 @@ async function programFact(
 }
 
 async function cgroupFact(): Promise<Fact> {
-  const text = await Deno.readTextFile("/sys/fs/cgroup/cgroup.controllers").catch(() => "");
-  const missing = CONTROLLERS.filter((name) => !text.trim().split(" ").includes(name));
+  const missing = await missingControllers();
   const fault = missing.length === 0 ? undefined : `no controllers ${missing.join(", ")}`;
   return factOf("cgroup v2", fault, { advice: "mount cgroup2; without it VMs have no limits" });
 }

@@ -1,6 +1,7 @@
 /** Where a machine runs on the host: network slot, disk and run folder. */
 import { join } from "node:path";
 import { type CleanupStack, randomHex } from "@wrenn/common";
+import { FIRST_VMM_UID, VMM_GROUP } from "../core/vmm_ids.ts";
 import type { NetworkSlots, Slot } from "../network/slots.ts";
 import type { BlockDevice, FrozenDisk, RootfsStore } from "../rootfs/store.ts";
 import type { MachineSpec } from "../vmm/driver.ts";
@@ -13,11 +14,6 @@ export interface PlaceParts {
   readonly rootfs: RootfsStore;
   readonly settings: { readonly runDir: string };
 }
-
-/** Unprivileged uid of a VMM: this plus its slot's index, which is 1 or more. */
-const FIRST_UID = 300_000;
-/** Group of VMMs that are given a disk while they run. It is no VMM's own. */
-export const VMM_GID: number = FIRST_UID;
 
 /** Where a machine runs. */
 export interface Place {
@@ -72,7 +68,7 @@ export async function placeOf(
   const disk = await rootfs.overlayOn(diskId, frozen, {
     disk: spare.disk,
     uid: uidOf(slot),
-    gid: VMM_GID,
+    gid: VMM_GROUP,
   });
   undo.add(async () => {
     if (!place.kept) await rootfs.remove(diskId);
@@ -87,7 +83,7 @@ export function machineSpec({ vmId, slot, disk, runDir }: Place, shape: MachineS
 
 /** The uid that the VMM of a slot runs as. */
 export function uidOf({ index }: Slot): number {
-  return FIRST_UID + index;
+  return FIRST_VMM_UID + index;
 }
 
 /** Waits for all even when one fails, so that each has registered its undo; then throws the first failure. */

@@ -5,11 +5,12 @@
 import { join } from "node:path";
 import { CleanupStack, delay, logger, randomHex } from "@wrenn/common";
 import { spareStep } from "../core/spare_policy.ts";
+import { VMM_GROUP } from "../core/vmm_ids.ts";
 import type { Slot } from "../network/slots.ts";
 import type { BlockDevice } from "../rootfs/store.ts";
 import type { Snapshot } from "../snapshot/mod.ts";
 import type { SpareVm, VmmDriver } from "../vmm/driver.ts";
-import { type PlaceParts, removeFolder, uidOf, VMM_GID } from "./place.ts";
+import { type PlaceParts, removeFolder, uidOf } from "./place.ts";
 import type { StartGate } from "./start_gate.ts";
 
 /** A process that waits, with its place. */
@@ -254,7 +255,7 @@ async function start(
   await Deno.mkdir(runDir, { mode: 0o700 });
   const vm = await vmm.prepare({
     ...{ vmId, vcpus, memoryMb, disk, slot, runDir, memoryBase: base },
-    ...{ uid: uidOf(slot), gid: VMM_GID },
+    ...{ uid: uidOf(slot), gid: VMM_GROUP },
   });
   stop.add(() => vm.kill(), "process");
   return { vm, vmId, slot, runDir, disk, stop };

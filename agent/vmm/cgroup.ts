@@ -4,6 +4,7 @@ import { delay, logger } from "@wrenn/common";
 const log = logger("agent", "vmm", "cgroup");
 /** What a VM's group needs. */
 const CONTROLLERS = ["cpu", "memory", "pids"];
+const ROOT = "/sys/fs/cgroup";
 const CPU_PERIOD_US = 100_000;
 /** QEMU has a thread for each vCPU, a few of its own and up to 64 for disk requests; Firecracker has fewer. */
 const SPARE_THREADS = 96;
@@ -47,9 +48,8 @@ export class Cgroups {
    * Looks whether the host offers the controllers by cgroup v2. Where it does not, says so once and answers
    * undefined.
    */
-  static async open(root: string = "/sys/fs/cgroup"): Promise<Cgroups | undefined> {
-    const has = await controllers(root);
-    const missing = CONTROLLERS.filter((name) => !has.includes(name));
+  static async open(root: string = ROOT): Promise<Cgroups | undefined> {
+    const missing = await missingControllers(root);
     if (missing.length === 0) return new Cgroups(root);
     log.warn("This host has no cgroup v2 with {missing}: virtual machines run without limits", {
       missing: missing.join(", "),
@@ -109,6 +109,12 @@ export class Cgroups {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
   }
+}
+
+/** Controllers that VMs need and the host does not offer by cgroup v2. */
+export async function missingControllers(root: string = ROOT): Promise<string[]> {
+  const has = await controllers(root);
+  return CONTROLLERS.filter((name) => !has.includes(name));
 }
 
 async function controllers(group: string): Promise<string[]> {

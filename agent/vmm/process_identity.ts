@@ -2,6 +2,7 @@
  * Proof that a process is a VMM of ours. A process id alone proves nothing: it is given to another process
  * as soon as the first is gone. The start time, the program and its arguments together do.
  */
+import type { VmStats } from "./driver.ts";
 import { delay } from "@wrenn/common";
 
 /** What tells the VMMs of one driver from all other processes. */
@@ -51,6 +52,15 @@ export async function readFigures(pid: number): Promise<ProcessFigures | undefin
     startTicks,
     cpuMs: (Number(fields[11]) + Number(fields[12])) * TICK_MS,
     rssBytes: Number(fields[21]) * PAGE_BYTES,
+  };
+}
+
+/** What a process uses; all zero when it is gone. */
+export async function readStats(pid: number | undefined): Promise<VmStats> {
+  const figures = pid === undefined ? undefined : await readFigures(pid);
+  return {
+    cpuMs: figures?.cpuMs ?? 0,
+    memoryRssMb: Math.round((figures?.rssBytes ?? 0) / 1024 / 1024),
   };
 }
 

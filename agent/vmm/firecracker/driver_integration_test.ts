@@ -1,7 +1,7 @@
 import { hasCode } from "@wrenn/common";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { incompatibility } from "../../core/snapshot_compatibility.ts";
-import { VMM_GROUP } from "../../core/firecracker_jail.ts";
+import { VMM_GROUP } from "../../core/vmm_ids.ts";
 import type { BootSpec, Vm } from "../driver.ts";
 import { filesIn, processesWith } from "../testing/vm_host.ts";
 import { groupOf } from "../cgroup.ts";

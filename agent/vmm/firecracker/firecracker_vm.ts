@@ -4,7 +4,7 @@ import { z } from "zod";
 import type { PageRun } from "../../core/memory_pages.ts";
 import { JAILED } from "../../core/firecracker_jail.ts";
 import type { ExitInfo, GuestMemory, Vm, VmStats } from "../driver.ts";
-import { readFigures } from "../process_identity.ts";
+import { readStats } from "../process_identity.ts";
 import { lastLines } from "../tail.ts";
 import type { VmmHandle } from "../vmm_handle.ts";
 import { FirecrackerError } from "./firecracker_error.ts";
@@ -154,11 +154,7 @@ export class FirecrackerVm implements Vm {
 
   /** Figures from /proc. All zero when the process has ended. */
   async stats(): Promise<VmStats> {
-    const figures = this.#ended ? undefined : await readFigures(this.pid);
-    return {
-      cpuMs: figures?.cpuMs ?? 0,
-      memoryRssMb: Math.round((figures?.rssBytes ?? 0) / 1024 / 1024),
-    };
+    return await readStats(this.#ended ? undefined : this.pid);
   }
 
   /** Saves state and memory, once in a standstill. */

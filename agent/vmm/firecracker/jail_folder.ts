@@ -11,7 +11,8 @@
  * ```
  */
 import { join } from "node:path";
-import { JAILED, VM_FOLDER, VMM_GROUP } from "../../core/firecracker_jail.ts";
+import { JAILED, VM_FOLDER } from "../../core/firecracker_jail.ts";
+import { VMM_GROUP } from "../../core/vmm_ids.ts";
 import type { BlockDevice } from "../../rootfs/store.ts";
 import type { MachineSpec } from "../driver.ts";
 import { makeSparse, removeFile } from "../run_files.ts";

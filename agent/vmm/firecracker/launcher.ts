@@ -7,6 +7,7 @@ import type { LogLevel } from "./api_types.ts";
 import type { MachineSpec } from "../driver.ts";
 import { groupOf } from "../cgroup.ts";
 import { runRootOf } from "../run_files.ts";
+import { OOM_SCORE_ADJ, spawnVmm } from "../spawn_vmm.ts";
 import type { JailFolder } from "./jail_folder.ts";
 
 /** Programs of a host, and how they are used. */
@@ -30,8 +31,6 @@ export interface Launch {
   readonly cgroup?: string;
 }
 
-/** Killed before the agent and the host's services when memory runs out. */
-const OOM_SCORE_ADJ = 600;
 const MAX_FILES = 2048;
 
 /** The pipe is opened for both directions: a writer whose readers are gone would get a signal. */
@@ -75,14 +74,5 @@ async function launchArgs(programs: Programs, launch: Launch): Promise<string[]>
  * @throws {Error} When the arguments are none for it.
  */
 export async function launch(programs: Programs, how: Launch): Promise<Deno.ChildProcess> {
-  return new Deno.Command("/bin/sh", {
-    args: await launchArgs(programs, how),
-    cwd: "/",
-    clearEnv: true,
-    env: { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" },
-    stdin: "null",
-    stdout: "null",
-    stderr: "null",
-    detached: true,
-  }).spawn();
+  return spawnVmm(await launchArgs(programs, how));
 }

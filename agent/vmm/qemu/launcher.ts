@@ -5,6 +5,7 @@
  * VM's uid: of what lies there it can open its own layer and the file for its state.
  */
 import { STATE_FD } from "../../core/qemu_args.ts";
+import { OOM_SCORE_ADJ, spawnVmm } from "../spawn_vmm.ts";
 
 /** What the jail needs to know. */
 export interface Jail {
@@ -18,8 +19,6 @@ export interface Jail {
   readonly state?: string;
 }
 
-/** Killed before the agent and the host's services when memory runs out. */
-const OOM_SCORE_ADJ = 600;
 const MAX_FILES = 1024;
 const MAX_THREADS = 256;
 
@@ -59,14 +58,5 @@ export function jailArgs(jail: Jail, qemu: readonly string[]): string[] {
  * group reaches it.
  */
 export function launch(jail: Jail, qemu: readonly string[]): Deno.ChildProcess {
-  return new Deno.Command("/bin/sh", {
-    args: jailArgs(jail, qemu),
-    cwd: "/",
-    clearEnv: true,
-    env: { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" },
-    stdin: "null",
-    stdout: "null",
-    stderr: "null",
-    detached: true,
-  }).spawn();
+  return spawnVmm(jailArgs(jail, qemu));
 }

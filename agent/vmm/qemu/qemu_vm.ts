@@ -6,7 +6,7 @@ import { CONSOLE_BYTES, CONSOLE_DEVICE, type RunFiles, STATE_FILE } from "../../
 import type { LayerControl } from "../../rootfs/store.ts";
 import type { ExitInfo, GuestMemory, Vm, VmStats } from "../driver.ts";
 import { type MemoryRegion, openMemory, writtenPages } from "./guest_memory.ts";
-import { readFigures } from "../process_identity.ts";
+import { readStats } from "../process_identity.ts";
 import { QemuDisk } from "./qemu_disk.ts";
 import type { QmpClient, QmpEvent } from "./qmp.ts";
 import { fileTail, lastLines } from "../tail.ts";
@@ -145,11 +145,7 @@ export class QemuVm implements Vm {
 
   /** Figures from /proc. All zero when the process has ended. */
   async stats(): Promise<VmStats> {
-    const figures = this.#ended ? undefined : await readFigures(this.pid);
-    return {
-      cpuMs: figures?.cpuMs ?? 0,
-      memoryRssMb: Math.round((figures?.rssBytes ?? 0) / 1024 / 1024),
-    };
+    return await readStats(this.#ended ? undefined : this.pid);
   }
 
   #control(disk: QemuDisk): LayerControl {
