@@ -60,7 +60,7 @@ Deno.test("measure() fills every row, on three platforms, in the order of the re
     found.rows?.map(({ name }) => name).join(" "),
     "create_warm create_to_echo create_to_python create_restore burst20_wall burst20_pool_wall " +
       "pause resume hibernate wake fork8 exec_true idle_private_mb idle_cpu_pct " +
-      "peer_runsc_python peer_runsc_true peer_bwrap_python peer_crun_python",
+      "peer_runsc_python peer_runsc_true peer_runsc_bare_python peer_bwrap_python peer_crun_python",
   );
   const own = found.rows?.filter(({ name }) => !name.startsWith("peer_")) ?? [];
   assertEquals(own.filter(({ n, failed }) => n === 0 || failed > 0), []);

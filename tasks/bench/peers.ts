@@ -4,6 +4,7 @@ import { has } from "../lib/shell.ts";
 import { writeBundle } from "./oci_bundle.ts";
 import { PYTHON_OUTPUT } from "./phases/sampling.ts";
 import type { Recorder } from "./recorder.ts";
+import { PEER_ROWS } from "./rows.ts";
 import { findRunsc, runscCommand } from "./runsc.ts";
 import type { Argv } from "./sandbox_api.ts";
 
@@ -76,12 +77,12 @@ async function measure(
 }
 
 async function peers(folder: string, options: PeerOptions): Promise<Peer[]> {
-  const needsRunsc = options.wanted("peer_runsc_python") || options.wanted("peer_runsc_true");
+  const needsRunsc = PEER_ROWS.some(({ name }) => name.includes("runsc") && options.wanted(name));
   const runsc = needsRunsc
     ? await findRunsc({ ...options, given: Deno.env.get("WRENN_BENCH_RUNSC") })
     : { missing: "not wanted" };
-  const gvisor = (command: Argv): Peer["command"] =>
-    "path" in runsc ? () => runscCommand(runsc.path, command) : runsc;
+  const gvisor = (command: Argv, cgroups: boolean = true): Peer["command"] =>
+    "path" in runsc ? () => runscCommand(runsc.path, command, { cgroups }) : runsc;
   const installed = async (
     name: string,
     command: (index: number) => Argv,
@@ -93,6 +94,11 @@ async function peers(folder: string, options: PeerOptions): Promise<Peer[]> {
   return [
     { row: "peer_runsc_python", command: gvisor(HOST_PYTHON), expected: PYTHON_OUTPUT },
     { row: "peer_runsc_true", command: gvisor(HOST_TRUE), expected: "" },
+    {
+      row: "peer_runsc_bare_python",
+      command: gvisor(HOST_PYTHON, false),
+      expected: PYTHON_OUTPUT,
+    },
     {
       row: "peer_bwrap_python",
       command: await installed("bwrap", () => bwrap(HOST_PYTHON)),

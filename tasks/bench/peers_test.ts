@@ -41,7 +41,9 @@ Deno.test("runPeers() times a peer's python and true, each once uncounted before
   const { record, calls } = await withRunsc('case "$*" in *python3*) echo 2;; esac');
   assertEquals(record.values("peer_runsc_python").length, 2);
   assertEquals(record.values("peer_runsc_true").length, 2);
-  assertEquals(calls.length, 6);
+  assertEquals(record.values("peer_runsc_bare_python").length, 2);
+  assertEquals(calls.length, 9);
+  assertEquals(calls.filter((call) => call.includes("--ignore-cgroups")).length, 3);
   assert(calls[0]?.endsWith("do /usr/bin/python3 -c print(1+1)"), calls[0]);
   assertEquals(record.runs("peer_bwrap_python"), 0);
 });
@@ -49,7 +51,7 @@ Deno.test("runPeers() times a peer's python and true, each once uncounted before
 Deno.test("runPeers() measures no peer that prints something else or fails", async () => {
   const { record } = await withRunsc("echo 3; exit 0");
   const rows = record.rows(PEER_ROWS.filter(({ name }) => ONLY_RUNSC(name)));
-  assertEquals(rows.map(({ n, failed }) => [n, failed]), [[0, 1], [0, 1]]);
+  assertEquals(rows.map(({ n, failed }) => [n, failed]), [[0, 1], [0, 1], [0, 1]]);
   const broken = await withRunsc("echo cannot read client sync file >&2; exit 128");
   const [python] = broken.record.rows(PEER_ROWS);
   assert(python?.note?.includes("code 128"), `${python?.note}`);

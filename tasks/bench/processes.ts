@@ -13,6 +13,8 @@ export interface ProcessMemory {
 export interface ProcessTable {
   /** Virtual machine monitors whose arguments name something in this run folder, by process id. */
   vmms(runDir: string): Promise<number[]>;
+  /** The one that has files of this sandbox open; undefined when there is none. */
+  vmmOf(runDir: string, sandbox: string): Promise<number | undefined>;
   /** Memory of a process. */
   memory(pid: number): Promise<ProcessMemory>;
   /** CPU time of a process with all its threads, milliseconds. */
@@ -43,6 +45,16 @@ export class Processes implements ProcessTable {
     return found.sort((a, b) => a - b);
   }
 
+  /** As in {@linkcode ProcessTable}. A sandbox's folder bears its name, whichever machine it claimed. */
+  async vmmOf(runDir: string, sandbox: string): Promise<number | undefined> {
+    for (const pid of await this.vmms(runDir)) {
+      for (const path of await this.#openFiles(pid)) {
+        if (path.includes(`/${sandbox}/`)) return pid;
+      }
+    }
+    return undefined;
+  }
+
   /** Its memory. */
   async memory(pid: number): Promise<ProcessMemory> {
     return parseRollup(await Deno.readTextFile(join(this.#proc, String(pid), "smaps_rollup")));
@@ -52,6 +64,23 @@ export class Processes implements ProcessTable {
   async cpuMs(pid: number): Promise<number> {
     return parseCpuMs(await Deno.readTextFile(join(this.#proc, String(pid), "stat")));
   }
+
+  /** Paths of open files; what ends or is closed meanwhile is passed over. */
+  async #openFiles(pid: number): Promise<string[]> {
+    const folder = join(this.#proc, String(pid), "fd");
+    try {
+      const names = await Array.fromAsync(Deno.readDir(folder), ({ name }) => name);
+      return await Promise.all(names.map((name) => Deno.readLink(join(folder, name)).catch(gone)));
+    } catch (error) {
+      gone(error);
+      return [];
+    }
+  }
+}
+
+function gone(error: unknown): string {
+  if (error instanceof Deno.errors.NotFound) return "";
+  throw error;
 }
 
 /** True for a VMM that was started for this run folder. */

@@ -44,9 +44,14 @@ Deno.test("Processes reads a proc file system and passes over what has ended", a
     await put("7", { cmdline: QEMU.join("\0") });
     await put("13", { cmdline: "bash\0/run/w/vm/x" });
     await put("99", {});
+    await Deno.mkdir(`${proc}/12/fd`);
+    await Deno.symlink("/data/sandboxes/sb-1/layer.qcow2", `${proc}/12/fd/5`);
     await put("self", { cmdline: QEMU.join("\0") });
     const processes = new Processes(proc);
     assertEquals(await processes.vmms("/run/w/vm"), [7, 12]);
+    assertEquals(await processes.vmmOf("/run/w/vm", "sb-1"), 12);
+    assertEquals(await processes.vmmOf("/run/w/vm", "sb-11"), undefined);
+    assertEquals(await processes.vmmOf("/run/v", "sb-1"), undefined);
     assertEquals(await processes.memory(12), { privateMb: 50, pssMb: 80 });
     await assertRejects(() => processes.memory(99), Deno.errors.NotFound);
   } finally {

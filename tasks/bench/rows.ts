@@ -48,6 +48,7 @@ export const TRANSFER_ROWS: readonly RowSpec[] = [
 export const PEER_ROWS: readonly RowSpec[] = [
   { name: "peer_runsc_python", unit: "ms" },
   { name: "peer_runsc_true", unit: "ms" },
+  { name: "peer_runsc_bare_python", unit: "ms" },
   { name: "peer_bwrap_python", unit: "ms" },
   { name: "peer_crun_python", unit: "ms" },
 ];

@@ -27,10 +27,7 @@ export const idlePhase: Phase = {
   },
 };
 
-/**
- * Makes as many sandboxes as there are warm machines and finds their processes. A claimed machine keeps its process: when every create was a hit,
- * the processes are those that were there before; when none was, they are the new ones.
- */
+/** Makes as many sandboxes as there are warm machines, and finds their processes. */
 async function claimWatched(
   context: PhaseContext,
   { processes, runDir }: LocalHost,
@@ -38,26 +35,22 @@ async function claimWatched(
 ): Promise<number[]> {
   const { api, gauge, runs } = context;
   const before = await fullPool(context);
-  const count = before === undefined ? runs.idle : before.ready;
-  const earlier = await processes.vmms(runDir);
+  const count = before?.ready ?? runs.idle;
   const made = await Promise.all(Array.from({ length: count }, async (): Promise<Box> => {
     const { value: box } = await api.create();
     boxes.use(box);
     return box;
   }));
   for (const box of made) await box.expect(ECHO, ECHO_OUTPUT);
-  const hits = before === undefined ? 0 : ((await gauge?.pool())?.hits ?? 0) - before.hits;
-  const now = await processes.vmms(runDir);
-  const watched = hits === count
-    ? earlier.filter((pid) => now.includes(pid))
-    : now.filter((pid) => !earlier.includes(pid));
-  if ((hits !== count && hits !== 0) || watched.length !== count) {
-    throw new Error(
-      `Cannot tell the processes of ${count} sandboxes: ${hits} were warm, ${earlier.length} machines were ` +
-        `there before and ${now.length} are now`,
-    );
+  const hits = before && ((await gauge?.pool())?.hits ?? 0) - before.hits;
+  if (hits !== undefined && hits !== count) {
+    throw new Error(`Only ${hits} of ${count} sandboxes were warm`);
   }
-  return watched;
+  return await Promise.all(made.map(async ({ id }) => {
+    const pid = await processes.vmmOf(runDir, id);
+    if (pid === undefined) throw new Error(`Cannot find the process of sandbox '${id}'`);
+    return pid;
+  }));
 }
 
 async function watch(

@@ -92,6 +92,12 @@ export class FakePlatform implements AgentFigures, ProcessTable, AsyncDisposable
     return Promise.resolve(machines.map(({ pid }) => pid).sort((a, b) => a - b));
   }
 
+  /** The process of a sandbox that has a machine. */
+  vmmOf(runDir: string, sandbox: string): Promise<number | undefined> {
+    const box = runDir === this.runDir ? this.boxes.get(sandbox) : undefined;
+    return Promise.resolve(box?.machine?.pid);
+  }
+
   /** The agent's process is 1; a sandbox's has 90 MB of its own, a warm machine's 10. */
   memory(pid: number): Promise<ProcessMemory> {
     const isWarm = this.#warm.some((machine) => machine.pid === pid);
