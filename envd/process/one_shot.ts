@@ -39,9 +39,8 @@ const POLLIN = 1;
 const PIPE_BYTES = 65536;
 /** So long envd itself waits for a command: most are over by then, and a thread costs more. */
 const INSTANT_MS = 10;
-/** So long a thread waits for it. */
+/** So long a thread waits for it, in one go: each look meanwhile takes an emulated guest two milliseconds. */
 const YOUNG_MS = 150;
-const POLL_MS = 25;
 const LONGEST_WAIT_MS = 50;
 /** What holds the pipes after the end is a descendant, which may live for ever (`drain.ts`). */
 const DRAIN_MS = 1000;
@@ -82,13 +81,14 @@ export class OneShots {
     const deadline = limits.deadlineMs > 0 ? performance.now() + limits.deadlineMs : Infinity;
     let timedOut = false;
     let killed = false;
-    const look = (): void => {
-      if (killed) return;
-      const late = performance.now() > deadline;
-      if (!late && wanted()) return;
-      timedOut = late;
+    const look = (): number => {
+      if (killed) return LONGEST_WAIT_MS;
+      const left = deadline - performance.now();
+      if (left > 0 && wanted()) return left;
+      timedOut = left <= 0;
       killed = true;
       signalGroup(pid, SIGKILL);
+      return LONGEST_WAIT_MS;
     };
     try {
       const output = new Output(limits.outputBytes);
@@ -100,21 +100,25 @@ export class OneShots {
   }
 }
 
-/** Reads until the command has ended and its output is complete. `look` is called while it runs. */
+/**
+ * Reads until the command has ended and its output is complete. `look` is called while it runs, and answers after how
+ * many milliseconds it has to be called again at the latest.
+ */
 async function untilEnd(
   pid: number,
   pipes: Pipes,
   output: Output,
-  look: () => void,
+  look: () => number,
 ): Promise<WaitResult> {
   const began = performance.now();
   let end: WaitResult | undefined;
   let endedAt = 0;
   let afterEnd = 0;
+  let left = Infinity;
   for (;;) {
     const read = pipes.drain(output);
     if (end === undefined) {
-      look();
+      left = look();
       end = waitNow(pid);
       // What it wrote last may have come after the look at the pipes.
       if (end !== undefined) {
@@ -128,7 +132,7 @@ async function untilEnd(
     }
     const age = performance.now() - began;
     if (end === undefined && age < INSTANT_MS) pipes.waitNow(INSTANT_MS);
-    else if (end === undefined && age < YOUNG_MS) await pipes.wait(POLL_MS);
+    else if (end === undefined && age < YOUNG_MS) await pipes.wait(Math.min(left, YOUNG_MS - age));
     else if (read === 0) await sleep(Math.min(LONGEST_WAIT_MS, 1 + age / 20));
     else await sleep(0);
   }
@@ -207,7 +211,7 @@ class Pipes implements Disposable {
   /** Waits for something to read or the end, off the event loop. */
   async wait(ms: number): Promise<void> {
     const { entries, count } = this.#entries();
-    await libc.poll(entries, count, ms);
+    await libc.poll(entries, count, Math.ceil(ms));
   }
 
   /** The same, holding everything else up. */
