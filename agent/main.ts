@@ -90,9 +90,10 @@ async function build(config: AgentConfig, undo: CleanupStack): Promise<void> {
   const records = new SandboxRecords(dataDir, secret);
   // A stop has ended every machine and its record before; a start that fails leaves those of the agent before.
   undo.add(async () => {
-    const left = (await records.list()).flatMap(({ machine }) => machine ? [machine.slot] : []);
-    await slots.stop({ keep: new Set(left) });
-  }, "network");
+    const left = (await records.list()).flatMap(({ machine }) => machine ? [machine] : []);
+    await slots.stop({ keep: new Set(left.map(({ slot }) => slot)) });
+    await vmm.sweep(runDir, new Set(left.map(({ vmId }) => join(runDir, vmId))));
+  }, "network and virtual machines");
   const figures = (): ReturnType<typeof readHostFigures> => readHostFigures(dataDir);
   const memory = {
     reserveMb: config.memoryReserveMb,

@@ -15,6 +15,7 @@ const LONG: readonly string[] = [
   "agent/rootfs/dm/dm_crash_integration_test.ts",
   "agent/rootfs/dm/dm_full_integration_test.ts",
   "agent/vmm/qemu/driver_integration_test.ts",
+  "tests/lab/stand_in_test.ts",
 ];
 
 /** Test files by their paths in the checkout. */

@@ -24,6 +24,7 @@ export async function leftovers(owner: Owner): Promise<string[]> {
   return [
     ...things,
     ...(await processesNaming(owner.runDir)).map((pid) => `process: ${pid}`),
+    ...await groupsOf(group),
     ...await jailsOf(owner),
     ...await namesIn(`${owner.dataDir}/sandboxes`),
     ...await namesIn(`${owner.dataDir}/records`),
@@ -31,6 +32,15 @@ export async function leftovers(owner: Owner): Promise<string[]> {
     ...await namesIn(owner.runDir),
     ...(await exists(owner.socket) ? [`socket: ${owner.socket}`] : []),
   ].sort();
+}
+
+/** Cgroups of single machines. */
+async function groupsOf(group: string): Promise<string[]> {
+  const names = await namesIn(`/sys/fs/cgroup/${group}`);
+  const isGroup = async (name: string): Promise<boolean> =>
+    (await Deno.stat(name).catch(() => undefined))?.isDirectory ?? false; // gone meanwhile
+  const groups = await Promise.all(names.map(isGroup));
+  return names.filter((_, i) => groups[i]).map((name) => `cgroup: ${name}`);
 }
 
 /** Folders of Firecracker's processes. */
