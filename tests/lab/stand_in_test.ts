@@ -1,5 +1,5 @@
 /**
- * The whole agent as it is with Firecracker and its jailer, where neither is: programs stand in for both, and their
+ * The whole agent as it is with Firecracker, where that is not: programs stand in for it and its jailer, and their
  * guests run in QEMU. Runs in the lab (`deno task test:lab --full`).
  */
 import {
@@ -11,20 +11,24 @@ import { wholeLife } from "./lib/whole_life.ts";
 
 const fault = await vmmFault("qemu");
 
-Deno.test({
-  name: "Sandboxes under what stands in for Firecracker live, are copied and leave nothing",
-  ignore: fault !== undefined,
-  fn: async () => {
-    const folder = await Deno.makeTempDir({ prefix: "wrenn-fc-" });
-    try {
-      await Deno.chmod(folder, 0o755);
-      await wholeLife({
-        WRENN_VMM: "firecracker",
-        WRENN_FIRECRACKER_BIN: await installStandIn(folder, { accelerator: "kvm" }),
-        WRENN_JAILER_BIN: await installStandInJailer(folder),
-      });
-    } finally {
-      await Deno.remove(folder, { recursive: true });
-    }
-  },
-});
+for (const jail of ["jailer", "namespace"]) {
+  Deno.test({
+    name: `Sandboxes under what stands in for Firecracker live and leave nothing, jail: ${jail}`,
+    ignore: fault !== undefined,
+    fn: async () => {
+      const folder = await Deno.makeTempDir({ prefix: "wrenn-fc-" });
+      try {
+        await Deno.chmod(folder, 0o755);
+        const firecracker = await installStandIn(folder, { accelerator: "kvm" });
+        if (jail === "jailer") await installStandInJailer(folder);
+        await wholeLife({
+          WRENN_VMM: "firecracker",
+          WRENN_FIRECRACKER_BIN: firecracker,
+          WRENN_JAIL: jail === "jailer" ? jail : "auto",
+        });
+      } finally {
+        await Deno.remove(folder, { recursive: true });
+      }
+    },
+  });
+}

@@ -43,7 +43,7 @@ export function testOrder(files: readonly string[]): LabOrder {
     WRENN_TEST_DATA_DIR: "/var/lib/wrenn",
     // Nothing else is tested here: a guest that does not start in time is no reason to emulate it.
     WRENN_ACCEL: "kvm",
-    WRENN_TEST_SLOWNESS: "4",
+    WRENN_TEST_SLOWNESS: "8",
     // More than what is kept of a console; each character is two VM exits of half a millisecond.
     WRENN_TEST_FLOOD_BYTES: "70000",
   };

@@ -1,11 +1,9 @@
 /** Which test files run in the lab. */
 
-/**
- * Run on every `deno task test`, the fastest proof of each part first: disks on device-mapper, machines under KVM, and
- * the whole agent with both.
- */
+/** Run on every `deno task test`: disks on device-mapper, machines under KVM, and the whole agent with both. */
 const SHORT: readonly string[] = [
   "agent/rootfs/dm/dm_store_integration_test.ts",
+  "agent/vmm/qemu/driver_integration_test.ts",
   "tests/lab/agent_test.ts",
 ];
 
@@ -14,7 +12,6 @@ const LONG: readonly string[] = [
   "agent/rootfs/dm/dm_layers_integration_test.ts",
   "agent/rootfs/dm/dm_crash_integration_test.ts",
   "agent/rootfs/dm/dm_full_integration_test.ts",
-  "agent/vmm/qemu/driver_integration_test.ts",
   "tests/lab/stand_in_test.ts",
 ];
 

@@ -8,10 +8,8 @@ export const VMMS: readonly string[] = [Deno.env.get("WRENN_VMM") ?? ["qemu", "f
 
 const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
   qemu: [Deno.env.get("WRENN_QEMU_BIN") ?? "qemu-system-x86_64"],
-  firecracker: [
-    Deno.env.get("WRENN_FIRECRACKER_BIN") ?? "/usr/local/bin/firecracker",
-    Deno.env.get("WRENN_JAILER_BIN") ?? "/usr/local/bin/jailer",
-  ],
+  // Without the jailer beside it, the agent jails it by namespaces.
+  firecracker: [Deno.env.get("WRENN_FIRECRACKER_BIN") ?? "/usr/local/bin/firecracker"],
 };
 
 /** Why a VMM cannot be tested here; undefined when it can. */

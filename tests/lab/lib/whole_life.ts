@@ -9,6 +9,7 @@ import { TestAgent } from "../../host/lib/agent.ts";
 import { leftovers, processesNaming } from "../../host/lib/leftovers.ts";
 import { untilEmpty } from "../../host/lib/wait.ts";
 import { groupOf } from "../../../agent/vmm/cgroup.ts";
+import { mountPointAsItIs } from "../../../agent/vmm/firecracker/testing/mount_point.ts";
 
 const SLOTS = "58300-58319";
 
@@ -19,6 +20,7 @@ const SLOTS = "58300-58319";
  */
 export async function wholeLife(env: Readonly<Record<string, string>>): Promise<void> {
   const before = await hostState();
+  const removeMountPoint = await mountPointAsItIs();
   {
     await using agent = await TestAgent.open({
       templates: ["minimal"],
@@ -78,6 +80,7 @@ export async function wholeLife(env: Readonly<Record<string, string>>): Promise<
       );
     });
   }
+  await removeMountPoint();
   // `ip netns` mounts it once for all on a host.
   const once = "mount: /run/netns";
   await untilEmpty(
