@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import { exists } from "@wrenn/common";
 import { systemMachine } from "./linux/machine.ts";
 
 /** Bundles envd and starts it as in a guest: one file, no configuration. */
@@ -33,17 +34,24 @@ async function start(
   }).spawn();
   const reader = child.stderr.getReader();
   let text = "";
-  while (!text.includes("\n")) {
+  let port: number | undefined;
+  // What this host does not offer may be told before.
+  while (port === undefined) {
     const { value, done } = await reader.read();
     if (done) throw new Error(`Envd ended: ${text}`);
     text += new TextDecoder().decode(value);
+    const lines = text.split("\n").slice(0, -1);
+    port = lines.map((line) => JSON.parse(line).properties.port).find((port) => port !== undefined);
   }
   reader.releaseLock();
-  const { port } = JSON.parse(text.split("\n")[0] ?? "").properties;
   return { url: `http://127.0.0.1:${port}`, child, dir, log: child.stderr };
 }
 
+/** Groups that envd makes for itself and what it starts, where this host has cgroup v2. */
+const GROUPS = ["/sys/fs/cgroup/wrenn", "/sys/fs/cgroup/user"];
+
 Deno.test("the bundle runs alone, waits for init, and ends with its processes", async () => {
+  const there = await Promise.all(GROUPS.map((group) => exists(group)));
   const { url, child, dir, log } = await start("--await-init");
   using client = Deno.createHttpClient({});
   const call = async (path: string, init: RequestInit = {}): Promise<[number, string]> => {
@@ -65,6 +73,9 @@ Deno.test("the bundle runs alone, waits for init, and ends with its processes", 
     await log.cancel();
     assertEquals((await child.status).code, 0);
     await Deno.remove(dir, { recursive: true });
+    for (const [i, group] of GROUPS.entries()) {
+      if (!there[i] && await exists(group)) await Deno.remove(group);
+    }
   }
 });
 

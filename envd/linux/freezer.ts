@@ -29,6 +29,8 @@ const log = logger("envd", "freezer");
 /** The freezer of this guest. Where there is no cgroup v2 of its own, nothing is frozen, and the log says so. */
 export function openFreezer(): Freezer {
   try {
+    // Elsewhere folders can be made as well, which freeze nothing and stay.
+    Deno.lstatSync(`${ROOT}/cgroup.procs`);
     for (const folder of [OWN, USERS]) {
       try {
         Deno.mkdirSync(folder);
