@@ -16,12 +16,15 @@ async function failure(response: Promise<Response>): Promise<[number, string, st
 }
 
 /** Bytes that are made as they are read. */
+/** In pieces that the host agent sends, too: of larger ones `Deno.serve` holds no sender back (decision 006). */
+const PIECE_BYTES = 65_518;
+
 function bytes(total: number, failAfter = Infinity): ReadableStream<Uint8Array<ArrayBuffer>> {
   let sent = 0;
   return new ReadableStream({
     pull(controller) {
       if (sent >= failAfter) return controller.error(new Error("Source failed"));
-      const piece = new Uint8Array(Math.min(65_536, total - sent)).fill(sent / 65_536);
+      const piece = new Uint8Array(Math.min(PIECE_BYTES, total - sent)).fill(sent / PIECE_BYTES);
       sent += piece.length;
       if (piece.length === 0) controller.close();
       else controller.enqueue(piece);
@@ -239,8 +242,8 @@ Deno.test("a file of 600 MB goes in and out in constant memory", async () => {
   for await (const piece of down.body ?? []) received += piece.length;
   assertEquals(received, total);
   const grown = Deno.memoryUsage().rss - before;
-  // V8 lets 100 to 200 MB of dead buffers lie, however large the file is.
-  assert(grown < total / 2, `Memory grew by ${grown} bytes`);
+  // V8 lets some dead buffers lie, however large the file is: 40 to 60 MB.
+  assert(grown < total / 4, `Memory grew by ${grown} bytes`);
 });
 
 Deno.test("POST /files/compose joins pieces and removes them", async () => {
