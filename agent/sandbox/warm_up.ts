@@ -101,7 +101,7 @@ async function useTerminal({ guest }: Machine, signal: AbortSignal): Promise<voi
     { pty, stdin: false },
     signal,
   );
-  await shell.write(new TextEncoder().encode("echo warm; exit\\n"));
+  await shell.write(new TextEncoder().encode("echo warm\n"));
   await shell.signal(SIGKILL);
 }
 

@@ -50,7 +50,7 @@ export interface Libc {
   pipe2(fds: Bytes, flags: number): number;
   /** read(2) of a descriptor that does not block. */
   readNow(fd: number, buffer: Bytes, size: bigint): bigint;
-  /** poll(2) that holds envd up: for moments only. */
+  /** poll(2) that holds envd up meanwhile. */
   pollNow(fds: Bytes, count: bigint, timeoutMs: number): number;
   /** access(2). */
   access(path: Bytes, mode: number): number;

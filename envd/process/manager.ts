@@ -65,7 +65,7 @@ export class ProcessManager implements AsyncDisposable {
   readonly #running: Map<number, ManagedProcess> = new Map();
   /** Everything whose output somebody holds, the ended included. */
   readonly #unreleased: Set<ManagedProcess> = new Set();
-  readonly #oneShots = new OneShots();
+  readonly #oneShots = new OneShots(() => this.#running.size > 0);
   #lastStart = performance.now();
   readonly #ended: Map<number, { process: ManagedProcess; timer: ReturnType<typeof setTimeout> }> =
     new Map();

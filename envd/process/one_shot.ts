@@ -1,8 +1,11 @@
 /**
- * A command run to its end for a caller that waits: its output is collected, nothing is streamed. While it is young one
- * poll(2) on a thread waits for everything at once; a command that lives longer is looked at from time to time, since
- * there are few such threads.
+ * A command run to its end for a caller that waits: its output is collected, nothing is streamed. At first envd itself
+ * stands still until the command has ended or the event loop has something else to do, and leaves the output in the pipes:
+ * each look meanwhile takes the processor from the command, two milliseconds where it is emulated. Then one poll(2) on a
+ * thread waits for everything at once, and a command that lives longer is looked at from time to time, since there are few
+ * such threads.
  */
+import { eventLoopFds } from "../linux/event_loop.ts";
 import type { WaitResult } from "../core/exit_status.ts";
 import { checked, cString, Errno, errno, libc } from "../linux/libc.ts";
 import { posixSpawn, SpawnError, type SpawnSpec } from "./posix_spawn.ts";
@@ -31,15 +34,22 @@ const O_RDWR = 2;
 const O_CLOEXEC = 0o2000000;
 const O_NONBLOCK = 0o4000;
 const F_SETFL = 4;
+const F_SETPIPE_SZ = 1031;
 const WNOHANG = 1;
 /** The same on every architecture. */
 const PIDFD_OPEN = 434n;
 const SIGKILL = 9;
 const POLLIN = 1;
-const PIPE_BYTES = 65536;
-/** So long envd itself waits for a command: most are over by then, and a thread costs more. */
+/** `struct pollfd`. */
+const [ENTRY_BYTES, EVENTS_AT, REVENTS_AT] = [8, 4, 6] as const;
+const READ_BYTES = 65536;
+/** What a command may write while nobody reads. */
+const PIPE_BYTES = 1 << 20;
+/** So long envd stands still for a command whatever else there is to do: most are over by then. */
 const INSTANT_MS = 10;
-/** So long a thread waits for it, in one go: each look meanwhile takes an emulated guest two milliseconds. */
+/** So long it does when there is nothing else. What the pipes do not hold waits, and so do timers. */
+const ALONE_MS = 100;
+/** So long a thread waits for it, in one go. */
 const YOUNG_MS = 150;
 const LONGEST_WAIT_MS = 50;
 /** What holds the pipes after the end is a descendant, which may live for ever (`drain.ts`). */
@@ -47,12 +57,18 @@ const DRAIN_MS = 1000;
 const DRAIN_BYTES = 1 << 20;
 
 /** What is read goes through here; a new buffer of this size would cost an emulated guest half a millisecond. */
-const scratch = new Uint8Array(PIPE_BYTES);
+const scratch = new Uint8Array(READ_BYTES);
 let devNull: number | undefined;
 
 /** Commands that run: they can be killed together. */
 export class OneShots {
   readonly #running = new Set<number>();
+  readonly #othersRun: () => boolean;
+
+  /** @param othersRun Whether envd has other processes to look after: their timers are not held up. */
+  constructor(othersRun: () => boolean) {
+    this.#othersRun = othersRun;
+  }
 
   /** How many run. */
   get size(): number {
@@ -92,11 +108,21 @@ export class OneShots {
     };
     try {
       const output = new Output(limits.outputBytes);
+      this.#standStill(pipes, Math.min(deadline - performance.now(), ALONE_MS));
       const end = await untilEnd(pid, pipes, output, look);
       return { ...output.take(), end, timedOut };
     } finally {
       this.#running.delete(pid);
     }
+  }
+
+  #standStill(pipes: Pipes, ms: number): void {
+    const began = performance.now();
+    if (this.#running.size === 1 && !this.#othersRun()) {
+      if (pipes.standStill(ms, eventLoopFds())) return;
+    }
+    const left = Math.min(ms, INSTANT_MS - (performance.now() - began));
+    if (left > 0) pipes.standStill(left);
   }
 }
 
@@ -131,8 +157,7 @@ async function untilEnd(
       if (pipes.open === 0 || over) return end;
     }
     const age = performance.now() - began;
-    if (end === undefined && age < INSTANT_MS) pipes.waitNow(INSTANT_MS);
-    else if (end === undefined && age < YOUNG_MS) await pipes.wait(Math.min(left, YOUNG_MS - age));
+    if (end === undefined && age < YOUNG_MS) await pipes.wait(Math.min(left, YOUNG_MS - age));
     else if (read === 0) await sleep(Math.min(LONGEST_WAIT_MS, 1 + age / 20));
     else await sleep(0);
   }
@@ -189,7 +214,7 @@ class Pipes implements Disposable {
     let total = 0;
     this.#fds.forEach((fd, i) => {
       while (fd >= 0) {
-        const n = Number(libc.readNow(fd, scratch, BigInt(PIPE_BYTES)));
+        const n = Number(libc.readNow(fd, scratch, BigInt(READ_BYTES)));
         if (n < 0) {
           if (errno() === Errno.EINTR) continue;
           return;
@@ -202,7 +227,7 @@ class Pipes implements Disposable {
         output.add(i, scratch.subarray(0, n));
         total += n;
         // The event loop has others to serve.
-        if (total >= 16 * PIPE_BYTES) return;
+        if (total >= 16 * READ_BYTES) return;
       }
     });
     return total;
@@ -210,30 +235,33 @@ class Pipes implements Disposable {
 
   /** Waits for something to read or the end, off the event loop. */
   async wait(ms: number): Promise<void> {
-    const { entries, count } = this.#entries();
-    await libc.poll(entries, count, Math.ceil(ms));
+    const entries = pollEntries([...this.#fds, this.#pidFd]);
+    await libc.poll(entries, BigInt(entries.length / ENTRY_BYTES), Math.ceil(ms));
   }
 
-  /** The same, holding everything else up. */
-  waitNow(ms: number): void {
-    const { entries, count } = this.#entries();
-    libc.pollNow(entries, count, ms);
+  /** Waits for the end alone, or for one of `others`, and holds everything up meanwhile. Answers whether it was the end. */
+  standStill(ms: number, others: readonly number[] = []): boolean {
+    if (this.#pidFd < 0) return true;
+    const entries = pollEntries([this.#pidFd, ...others]);
+    libc.pollNow(entries, BigInt(entries.length / ENTRY_BYTES), Math.ceil(ms));
+    return new DataView(entries.buffer).getInt16(REVENTS_AT, true) !== 0;
   }
 
   [Symbol.dispose](): void {
     for (const fd of [...this.#fds, this.#pidFd]) if (fd >= 0) libc.close(fd);
   }
+}
 
-  #entries(): { entries: Uint8Array<ArrayBuffer>; count: bigint } {
-    const fds = [...this.#fds, this.#pidFd].filter((fd) => fd >= 0);
-    const entries = new Uint8Array(fds.length * 8);
-    const view = new DataView(entries.buffer);
-    fds.forEach((fd, i) => {
-      view.setInt32(i * 8, fd, true);
-      view.setInt16(i * 8 + 4, POLLIN, true);
-    });
-    return { entries, count: BigInt(fds.length) };
-  }
+/** `struct pollfd` of each descriptor that there is. */
+function pollEntries(fds: readonly number[]): Uint8Array<ArrayBuffer> {
+  const there = fds.filter((fd) => fd >= 0);
+  const entries = new Uint8Array(there.length * ENTRY_BYTES);
+  const view = new DataView(entries.buffer);
+  there.forEach((fd, i) => {
+    view.setInt32(i * ENTRY_BYTES, fd, true);
+    view.setInt16(i * ENTRY_BYTES + EVENTS_AT, POLLIN, true);
+  });
+  return entries;
 }
 
 /** Collected output, up to a limit. */
@@ -285,5 +313,7 @@ function makePipe(): { read: number; write: number } {
   const [read, write] = [view.getInt32(0, true), view.getInt32(4, true)];
   // The reading end alone: a program expects its output to wait.
   libc.fcntl(read, F_SETFL, BigInt(O_NONBLOCK));
+  // Where the system allows no more it stays as it is, and a command that writes much waits a little.
+  libc.fcntl(read, F_SETPIPE_SZ, BigInt(PIPE_BYTES));
   return { read, write };
 }
