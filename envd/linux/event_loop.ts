@@ -1,12 +1,12 @@
 /** The runtime's event loop as a descriptor that poll(2) takes: readable when the loop has something to do (epoll(7)). */
 
-let found: readonly number[] | undefined;
-
-/** Descriptors of this process's event loops; they stay as they are as long as it lives. Timers are not among what they tell. */
+/**
+ * Descriptors of this process's event loops. The runtime's own stays as long as the process lives; ask before a watcher,
+ * which has one for a time, is started. Timers are not among what they tell.
+ */
 export function eventLoopFds(): readonly number[] {
-  found ??= [...Deno.readDirSync("/proc/self/fd")].map(({ name }) => name).filter(isEventLoop)
+  return [...Deno.readDirSync("/proc/self/fd")].map(({ name }) => name).filter(isEventLoop)
     .map(Number);
-  return found;
 }
 
 function isEventLoop(fd: string): boolean {

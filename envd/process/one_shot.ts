@@ -64,6 +64,7 @@ let devNull: number | undefined;
 export class OneShots {
   readonly #running = new Set<number>();
   readonly #othersRun: () => boolean;
+  readonly #loop: readonly number[] = eventLoopFds();
 
   /** @param othersRun Whether envd has other processes to look after: their timers are not held up. */
   constructor(othersRun: () => boolean) {
@@ -119,7 +120,7 @@ export class OneShots {
   #standStill(pipes: Pipes, ms: number): void {
     const began = performance.now();
     if (this.#running.size === 1 && !this.#othersRun()) {
-      if (pipes.standStill(ms, eventLoopFds())) return;
+      if (pipes.standStill(ms, this.#loop)) return;
     }
     const left = Math.min(ms, INSTANT_MS - (performance.now() - began));
     if (left > 0) pipes.standStill(left);
