@@ -16,6 +16,8 @@ const log = logger("agent", "vmm");
 const TAIL_LINES = 40;
 /** A process whose control socket does not answer is killed after this time. */
 const QUIT_MS = 1000;
+/** So long a process takes to go whose guest has ended, on a slow host: nothing runs in it any more. */
+const LEAVE_MS = 15_000;
 const CONSOLE_MS = 500;
 /** What QEMU prints is cut when it is longer: a hostile guest can make it complain for ever. */
 const MAX_LOG_BYTES = 1 << 20;
@@ -198,11 +200,11 @@ export class QemuVm implements Vm {
     this.#ending ??= (async () => {
       await this.#keepConsole();
       try {
-        await this.#parts.qmp.execute("quit", {}, { timeoutMs: QUIT_MS });
+        await this.#parts.qmp.execute("quit", {}, { timeoutMs: LEAVE_MS });
       } catch {
         // The socket may close before the answer. The process's end is what counts.
       }
-      await Promise.race([this.exited, this.#wait(QUIT_MS)]);
+      await Promise.race([this.exited, this.#wait(LEAVE_MS)]);
       await this.#sigkill();
     })();
   }
