@@ -8,6 +8,7 @@
 import { eventLoopFds } from "../linux/event_loop.ts";
 import type { WaitResult } from "../core/exit_status.ts";
 import { checked, cString, Errno, errno, libc } from "../linux/libc.ts";
+import { firstHappened, pollEntries, POLLIN } from "../linux/poll.ts";
 import { posixSpawn, SpawnError, type SpawnSpec } from "./posix_spawn.ts";
 import { signalGroup } from "./spawn.ts";
 
@@ -39,9 +40,6 @@ const WNOHANG = 1;
 /** The same on every architecture. */
 const PIDFD_OPEN = 434n;
 const SIGKILL = 9;
-const POLLIN = 1;
-/** `struct pollfd`. */
-const [ENTRY_BYTES, EVENTS_AT, REVENTS_AT] = [8, 4, 6] as const;
 const READ_BYTES = 65536;
 /** What a command may write while nobody reads. */
 const PIPE_BYTES = 1 << 20;
@@ -236,33 +234,21 @@ class Pipes implements Disposable {
 
   /** Waits for something to read or the end, off the event loop. */
   async wait(ms: number): Promise<void> {
-    const entries = pollEntries([...this.#fds, this.#pidFd]);
-    await libc.poll(entries, BigInt(entries.length / ENTRY_BYTES), Math.ceil(ms));
+    const { entries, count } = pollEntries([...this.#fds, this.#pidFd], POLLIN);
+    await libc.poll(entries, count, Math.ceil(ms));
   }
 
   /** Waits for the end alone, or for one of `others`, and holds everything up meanwhile. Answers whether it was the end. */
   standStill(ms: number, others: readonly number[] = []): boolean {
     if (this.#pidFd < 0) return true;
-    const entries = pollEntries([this.#pidFd, ...others]);
-    libc.pollNow(entries, BigInt(entries.length / ENTRY_BYTES), Math.ceil(ms));
-    return new DataView(entries.buffer).getInt16(REVENTS_AT, true) !== 0;
+    const { entries, count } = pollEntries([this.#pidFd, ...others], POLLIN);
+    libc.pollNow(entries, count, Math.ceil(ms));
+    return firstHappened(entries);
   }
 
   [Symbol.dispose](): void {
     for (const fd of [...this.#fds, this.#pidFd]) if (fd >= 0) libc.close(fd);
   }
-}
-
-/** `struct pollfd` of each descriptor that there is. */
-function pollEntries(fds: readonly number[]): Uint8Array<ArrayBuffer> {
-  const there = fds.filter((fd) => fd >= 0);
-  const entries = new Uint8Array(there.length * ENTRY_BYTES);
-  const view = new DataView(entries.buffer);
-  there.forEach((fd, i) => {
-    view.setInt32(i * ENTRY_BYTES, fd, true);
-    view.setInt16(i * ENTRY_BYTES + EVENTS_AT, POLLIN, true);
-  });
-  return entries;
 }
 
 /** Collected output, up to a limit. */

@@ -4,6 +4,7 @@
  */
 import type { ReadStream } from "node:tty";
 import { checked, Errno, errno, libc, LibcError } from "../linux/libc.ts";
+import { pollEntries, POLLOUT } from "../linux/poll.ts";
 
 const O_RDWR = 0o2;
 const O_NOCTTY = 0o400;
@@ -15,7 +16,6 @@ const F_DUPFD_CLOEXEC = 1030;
 const TIOCSPTLCK = 0x40045431n;
 const TIOCGPTN = 0x80045430n;
 const TIOCSWINSZ = 0x5414n;
-const POLLOUT = 4;
 /** Waits in a poll take one of Deno's few blocking threads: short, and few before timers take over. */
 const POLL_MS = 20;
 const POLLS_BEFORE_SLEEP = 10;
@@ -121,11 +121,8 @@ export class Pty {
   }
 
   async #writable(): Promise<void> {
-    const pollfd = new Uint8Array(8);
-    const view = new DataView(pollfd.buffer);
-    view.setInt32(0, this.#control, true);
-    view.setInt16(4, POLLOUT, true);
-    await libc.poll(pollfd, 1n, POLL_MS);
+    const { entries, count } = pollEntries([this.#control], POLLOUT);
+    await libc.poll(entries, count, POLL_MS);
   }
 
   #read(): ReadableStream<Uint8Array<ArrayBuffer>> {

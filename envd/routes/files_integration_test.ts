@@ -15,10 +15,10 @@ async function failure(response: Promise<Response>): Promise<[number, string, st
   return [answer.status, answer.headers.get("wrenn-code") ?? "", message];
 }
 
-/** Bytes that are made as they are read. */
-/** In pieces that the host agent sends, too: of larger ones `Deno.serve` holds no sender back (decision 006). */
+/** Pieces that the host agent sends, too: of larger ones `Deno.serve` holds no sender back (decision 006). */
 const PIECE_BYTES = 65_518;
 
+/** Bytes that are made as they are read. */
 function bytes(total: number, failAfter = Infinity): ReadableStream<Uint8Array<ArrayBuffer>> {
   let sent = 0;
   return new ReadableStream({

@@ -1,8 +1,8 @@
 /** Prints whether this process's event loop has something to do, before and after a datagram came to it. */
 import { eventLoopFds } from "../linux/event_loop.ts";
 import { libc } from "../linux/libc.ts";
+import { pollEntries, POLLIN } from "../linux/poll.ts";
 
-const POLLIN = 1;
 const socket = Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port: 0 });
 const received = socket.receive();
 // What the loop had to do before is done.
@@ -17,12 +17,6 @@ Deno.stdout.writeSync(new TextEncoder().encode(told));
 socket.close();
 
 function readable(ms: number): boolean {
-  const fds = eventLoopFds();
-  const entries = new Uint8Array(fds.length * 8);
-  const view = new DataView(entries.buffer);
-  fds.forEach((fd, i) => {
-    view.setInt32(i * 8, fd, true);
-    view.setInt16(i * 8 + 4, POLLIN, true);
-  });
-  return libc.pollNow(entries, BigInt(fds.length), ms) > 0;
+  const { entries, count } = pollEntries(eventLoopFds(), POLLIN);
+  return libc.pollNow(entries, count, ms) > 0;
 }

@@ -100,13 +100,14 @@ async function live(accelerator: Accelerator, add: Add): Promise<void> {
     await agent.client.createSandbox({ id, executionId: newExecutionId(), spec });
     return id;
   };
+  const runs = RUNS[accelerator];
   // The first one makes the golden snapshot.
   await agent.destroy(await create());
-  for (let run = 0; run < RUNS[accelerator]; run++) {
+  for (let run = 0; run < runs; run++) {
     await agent.destroy(await add("restore", create));
   }
   const id = await create();
-  for (let run = 0; run < RUNS[accelerator]; run++) {
+  for (let run = 0; run < runs; run++) {
     await add("pause", () => agent.client.pauseSandbox({ id }));
     await add("resume", () => agent.client.resumeSandbox({ id }));
     await add("hibernate", () => agent.client.hibernateSandbox({ id }));
@@ -118,7 +119,7 @@ async function live(accelerator: Accelerator, add: Add): Promise<void> {
   await agent.destroy(id);
   await agent.end("SIGTERM");
   await agent.start({ WRENN_POOL_MIN: "1", WRENN_POOL_MAX: "1" });
-  for (let run = 0; run < RUNS[accelerator]; run++) {
+  for (let run = 0; run < runs; run++) {
     await untilWarm(agent);
     await agent.destroy(await add("claim", create));
   }
