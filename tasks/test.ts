@@ -18,7 +18,7 @@ const LAYER_LIMIT_MS: Record<Layer, number> = {
   check: 10 * 60_000,
   unit: 15 * 60_000,
   integration: 65 * 60_000,
-  lab: 60 * 60_000,
+  lab: 30 * 60_000,
   e2e: 20 * 60_000,
 };
 

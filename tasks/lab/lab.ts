@@ -9,11 +9,13 @@ import { BuildCache } from "../images/cache.ts";
 import { exec } from "../images/exec.ts";
 import { defaultCacheDir, ensureImages } from "../images/mod.ts";
 import type { Progress } from "../images/types.ts";
+import { say } from "../lib/shell.ts";
 import { labArgs, type LabDrive } from "./core/lab_args.ts";
 import type { LabOrder } from "./core/lab_order.ts";
 import { dataDrive } from "./data_drive.ts";
 import { writeOrder } from "./order_drive.ts";
 import { rootDrive } from "./root_drive.ts";
+import { LabWatch } from "./watch.ts";
 import { WorkFolder } from "./work_folder.ts";
 
 /** Templates that the lab has. */
@@ -23,6 +25,8 @@ const MEMORY_MB = 6144;
 /** Room for files that come back. */
 const OUT_BYTES = 1 << 30;
 const CONSOLE_LINES = 40;
+/** A lab that hangs has written its processes and their stacks to the console. */
+const HANG_LINES = 400;
 
 /** A lab that is built. */
 export interface Lab {
@@ -65,7 +69,9 @@ export async function buildLab(progress: Progress, signal?: AbortSignal): Promis
 /**
  * Runs a command in a new lab, its output going to this process's, and answers its exit code.
  *
- * @throws {Error} When the lab ends before the command does; the message has the end of its console.
+ * @throws {LabStoppedError} When its emulated machine stands still.
+ * @throws {Error} When the lab ends before the command does, or the command hangs; the message has the end of its
+ * console.
  */
 export async function runInLab(lab: Lab, order: LabOrder, run: LabRun = {}): Promise<number> {
   await using work = await WorkFolder.open();
@@ -78,6 +84,8 @@ export async function runInLab(lab: Lab, order: LabOrder, run: LabRun = {}): Pro
     await Deno.truncate(at("files"), OUT_BYTES);
     drives.push({ name: "files", path: at("files"), kept: true });
   }
+  const stop = new AbortController();
+  const sockets = { beat: at("beat"), monitor: at("monitor") };
   const child = new Deno.Command("setpriv", {
     // It ends with this process, however that ends.
     args: [
@@ -93,20 +101,32 @@ export async function runInLab(lab: Lab, order: LabOrder, run: LabRun = {}): Pro
         drives,
         console: at("console"),
         exitCode: at("code"),
+        ...sockets,
       }),
     ],
     env: { TMPDIR: work.path },
     stdin: "null",
     stdout: "piped",
-    ...(run.signal ? { signal: run.signal } : {}),
+    signal: AbortSignal.any([stop.signal, ...run.signal ? [run.signal] : []]),
   }).spawn();
-  await child.stdout.pipeTo(Deno.stdout.writable, { preventClose: true });
+  const consoleEnd = async (lines: number): Promise<string> =>
+    (await Deno.readTextFile(at("console")).catch(() => "")).split("\n").slice(-lines).join("\n");
+  await using watch = new LabWatch(sockets);
+  const output = child.stdout.pipeThrough(watch.words())
+    .pipeTo(Deno.stdout.writable, { preventClose: true });
+  try {
+    await Promise.race([output, watch.stalled]);
+  } catch (error) {
+    stop.abort();
+    await child.status;
+    say(await consoleEnd(HANG_LINES));
+    throw error;
+  }
   const { code } = await child.status;
   run.signal?.throwIfAborted();
   const answer = await Deno.readTextFile(at("code")).catch(() => "");
   if (!/^\d+\n$/.test(answer)) {
-    const lines = (await Deno.readTextFile(at("console")).catch(() => "")).split("\n");
-    const tail = lines.slice(-CONSOLE_LINES).join("\n");
+    const tail = await consoleEnd(CONSOLE_LINES);
     throw new Error(`The lab ended before its command (QEMU: exit ${code}):\n${tail}`);
   }
   if (run.out !== undefined) {

@@ -30,13 +30,17 @@ export interface LabMachine {
   readonly console: string;
   /** File for the exit code of what the lab runs. */
   readonly exitCode: string;
+  /** Socket on which the lab beats and is asked for its processes. */
+  readonly beat: string;
+  /** Socket of QEMU's human monitor. */
+  readonly monitor: string;
 }
 
 /** Translated code is kept up to this size: two kernels, QEMU and Deno are translated. */
 const TRANSLATION_MB = 1024;
 
 /** Ports of the lab: what is run prints to `out`, which is QEMU's own standard output, a pipe. */
-export const PORTS = { out: "wrenn.out", code: "wrenn.code" } as const;
+export const PORTS = { out: "wrenn.out", code: "wrenn.code", beat: "wrenn.beat" } as const;
 
 /** Arguments of `qemu-system-x86_64`. */
 export function labArgs(lab: LabMachine): string[] {
@@ -53,6 +57,9 @@ export function labArgs(lab: LabMachine): string[] {
     ["-device", `virtserialport,chardev=out,name=${PORTS.out}`],
     ["-chardev", `file,id=code,path=${escaped(lab.exitCode)}`],
     ["-device", `virtserialport,chardev=code,name=${PORTS.code}`],
+    ["-chardev", socket("beat", lab.beat), "-chardev", socket("monitor", lab.monitor)],
+    ["-device", `virtserialport,chardev=beat,name=${PORTS.beat}`],
+    ["-mon", "chardev=monitor,mode=readline"],
     ["-object", "rng-random,filename=/dev/urandom,id=rng", "-device", "virtio-rng-device,rng=rng"],
     ...lab.drives.map(driveArgs),
   ].flat();
@@ -81,6 +88,10 @@ function kernelWords(tscKhz: number): string[] {
     ...["no_timer_check", "tsc=reliable", `tsc_early_khz=${tscKhz}`, `lpj=${4 * tscKhz}`],
     ...["norandmaps", "nokaslr", "audit=0", "nowatchdog"],
   ];
+}
+
+function socket(id: string, path: string): string {
+  return `socket,id=${id},path=${escaped(path)},server=on,wait=off`;
 }
 
 /** A comma in a value is doubled. */

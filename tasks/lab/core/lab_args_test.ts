@@ -11,6 +11,8 @@ const LAB: LabMachine = {
   drives: [{ name: "root", path: "/c/root.ext4" }, { name: "out", path: "/t/a,b", kept: true }],
   console: "/t/console",
   exitCode: "/t/code",
+  beat: "/t/beat",
+  monitor: "/t/monitor",
 };
 
 /** What stands behind each use of an option. */
