@@ -61,6 +61,7 @@ async function main(): Promise<Report> {
     const { density, accel } = await measureDensity();
     return { conditions: conditions(accel, null), density };
   }
+  const wanted = (row: string): boolean => options.only.length === 0 || options.only.includes(row);
   const measured = await measure({
     ...run,
     only: options.only,
@@ -70,10 +71,10 @@ async function main(): Promise<Report> {
         ...run,
         record,
         runs: options.quick ? options.runs.bursts : PEER_RUNS,
-        wanted: (row) => options.only.length === 0 || options.only.includes(row),
+        wanted,
         build: options.peers,
         cacheDir: defaultCacheDir(),
-      }),
+      }, wanted("create_to_python") ? ["peer_runsc_python"] : []),
   });
   const waits = measured.waited ? WAITS : NO_WAITS;
   return measuredReport(conditions(measured.accel, waits), measured, options.only);

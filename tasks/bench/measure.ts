@@ -1,4 +1,5 @@
 /** Measuring one commit: peers, then every phase on a platform that keeps as many warm machines as it needs. */
+import type { PeerTurn } from "./peers.ts";
 import { PHASES } from "./phases/mod.ts";
 import type { BenchPlatform } from "./platforms.ts";
 import { noResults, type Results } from "./results.ts";
@@ -10,8 +11,8 @@ export interface MeasureOptions extends RunOptions {
   readonly only: readonly string[];
   /** Starts or finds a platform that keeps so many warm machines. The caller of `open` disposes of it. */
   readonly open: (pool: number) => Promise<BenchPlatform>;
-  /** Measures the peers, before any platform runs. */
-  readonly peers: (results: Results) => Promise<void>;
+  /** Measures the peers, before any platform runs, and answers how to measure those that take turns with a phase. */
+  readonly peers: (results: Results) => Promise<PeerTurn | undefined>;
 }
 
 /** What was measured, and on what. */
@@ -26,7 +27,7 @@ export interface Measured extends Results {
 export async function measure(options: MeasureOptions): Promise<Measured> {
   const { only, open, peers, say, signal } = options;
   const results = noResults();
-  await peers(results);
+  const peerTurn = await peers(results);
   let accel = "unknown";
   let waited = true;
   for (const { pool, phases } of byPool(wantedPhases(PHASES, only))) {
@@ -36,7 +37,7 @@ export async function measure(options: MeasureOptions): Promise<Measured> {
       using opened = openPlatform(platform, options);
       accel = (await platform.agent?.host())?.accelerator ?? accel;
       waited = waited && platform.agent !== undefined;
-      for (const phase of phases) await runPhase(phase, opened, results, options);
+      for (const phase of phases) await runPhase(phase, opened, results, options, peerTurn);
     } catch (error) {
       signal.throwIfAborted();
       say(error instanceof Error ? error.message : String(error));

@@ -43,7 +43,10 @@ function setup(
       pools.push(pool);
       return Promise.resolve(asPlatform(new FakePlatform({ ...fakes, pool }), pool));
     },
-    peers: ({ record }) => Promise.resolve(record.add("peer_runsc_python", 1000)),
+    peers: ({ record }) => {
+      record.add("peer_runsc_true", 1000);
+      return Promise.resolve(() => Promise.resolve(record.add("peer_runsc_python", 1000)));
+    },
   };
   return { options, pools, abort };
 }
@@ -64,6 +67,8 @@ Deno.test("measure() fills every row, on three platforms, in the order of the re
   );
   const own = found.rows?.filter(({ name }) => !name.startsWith("peer_")) ?? [];
   assertEquals(own.filter(({ n, failed }) => n === 0 || failed > 0), []);
+  // A turn before each of the two samples of `create_to_python`.
+  assertEquals(found.rows?.find(({ name }) => name === "peer_runsc_python")?.n, 2);
   // The fake's idle sandbox takes 2 % of a processor.
   assertEquals(own.find(({ name }) => name === "idle_cpu_pct")?.met, false);
   assertEquals(own.filter(({ met }) => met === null), []);

@@ -21,6 +21,9 @@ export interface PeerOptions {
   readonly signal: AbortSignal;
 }
 
+/** One sample of each peer that is measured by turns with our own; the first failure of one ends its turns. */
+export type PeerTurn = () => Promise<void>;
+
 /** Runs of each peer. */
 export const PEER_RUNS = 20;
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -40,40 +43,72 @@ interface Peer {
   readonly expected: string;
 }
 
-/** Measures every peer that is there. One that is not, or that fails, leaves a note. */
-export async function runPeers(options: PeerOptions): Promise<void> {
+/**
+ * Measures every peer that is there. One that is not, or that fails, leaves a note. Those of `turns`, which must need no
+ * file of ours, are only got ready: the phase that is set against them takes a turn of theirs before each of its own
+ * samples, so that a machine that grows faster or slower during the run does so for both.
+ */
+export async function runPeers(
+  options: PeerOptions,
+  turns: readonly string[] = [],
+): Promise<PeerTurn> {
+  const inTurn: Peer[] = [];
   const folder = await Deno.makeTempDir({ prefix: "wrenn-bench-" });
   try {
     for (const peer of await peers(folder, options)) {
-      if (options.wanted(peer.row)) await measure(peer, options);
+      if (!options.wanted(peer.row)) continue;
+      if (!await prepared(peer, options)) continue;
+      if (turns.includes(peer.row)) inTurn.push(peer);
+      else await repeat(peer, options, options.runs);
     }
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+  return async () => {
+    for (const peer of inTurn) await repeat(peer, options, 1);
+  };
 }
 
-async function measure(
-  { row, command, expected }: Peer,
-  { record, runs, say, signal }: PeerOptions,
-): Promise<void> {
+/** Runs a peer once, after which its files are in the page cache; false when it cannot be measured. */
+async function prepared(peer: Peer, options: PeerOptions): Promise<boolean> {
+  const { row, command, expected } = peer;
   if (typeof command !== "function") {
-    say(`${row}: ${command.missing}`);
-    return record.note(row, command.missing);
+    options.say(`${row}: ${command.missing}`);
+    options.record.note(row, command.missing);
+    return false;
   }
-  say(`${row}: ${runs} times`);
   try {
-    await once(command(0), expected); // from the page cache on
-    for (let index = 1; index <= runs; index++) {
+    await once(command(0), expected);
+    return true;
+  } catch (error) {
+    failed(peer, options, error);
+    return false;
+  }
+}
+
+/** Adds samples; the first failure is the last. */
+async function repeat(peer: Peer, options: PeerOptions, times: number): Promise<void> {
+  const { row, command, expected } = peer;
+  const { record, say, signal } = options;
+  if (typeof command !== "function" || record.failures(row) > 0) return;
+  if (times > 1) say(`${row}: ${times} times`);
+  try {
+    for (let n = 0; n < times; n++) {
       signal.throwIfAborted();
+      const argv = command(record.values(row).length + 1);
       const start = performance.now();
-      await once(command(index), expected);
+      await once(argv, expected);
       record.add(row, performance.now() - start);
     }
   } catch (error) {
-    signal.throwIfAborted();
-    say(`${row}: ${error instanceof Error ? error.message : error}`);
-    record.fail(row, error);
+    failed(peer, options, error);
   }
+}
+
+function failed({ row }: Peer, { record, say, signal }: PeerOptions, error: unknown): void {
+  signal.throwIfAborted();
+  say(`${row}: ${error instanceof Error ? error.message : error}`);
+  record.fail(row, error);
 }
 
 async function peers(folder: string, options: PeerOptions): Promise<Peer[]> {

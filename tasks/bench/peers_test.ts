@@ -5,8 +5,11 @@ import { PEER_ROWS } from "./rows.ts";
 
 const ONLY_RUNSC = (row: string): boolean => row.startsWith("peer_runsc_");
 
-/** Runs the peers with a program that stands in for runsc. */
-async function withRunsc(script: string): Promise<{ record: Recorder; calls: string[] }> {
+/** Runs the peers with a program that stands in for runsc, and then so many turns. */
+async function withRunsc(
+  script: string,
+  turns = 0,
+): Promise<{ record: Recorder; calls: string[] }> {
   const folder = await Deno.makeTempDir();
   const before = Deno.env.get("WRENN_BENCH_RUNSC");
   const path = `${folder}/runsc`;
@@ -27,7 +30,8 @@ async function withRunsc(script: string): Promise<{ record: Recorder; calls: str
       say: () => {},
       signal: new AbortController().signal,
     };
-    await runPeers(options);
+    const turn = await runPeers(options, turns > 0 ? ["peer_runsc_python"] : []);
+    for (let n = 0; n < turns; n++) await turn();
     const calls = (await Deno.readTextFile(`${folder}/calls`)).trim().split("\n");
     return { record, calls };
   } finally {
@@ -46,6 +50,18 @@ Deno.test("runPeers() times a peer's python and true, each once uncounted before
   assertEquals(calls.filter((call) => call.includes("--ignore-cgroups")).length, 3);
   assert(calls[0]?.endsWith("do /usr/bin/python3 -c print(1+1)"), calls[0]);
   assertEquals(record.runs("peer_bwrap_python"), 0);
+});
+
+Deno.test("runPeers() leaves a peer to its turns, and ends them when one fails", async () => {
+  const python = 'case "$*" in *cgroups*python3*) echo 2;; *python3*) ';
+  const { record, calls } = await withRunsc(`${python} echo 2;; esac`, 3);
+  assertEquals(record.values("peer_runsc_python").length, 3);
+  assertEquals(record.values("peer_runsc_bare_python").length, 2);
+  assert(calls.slice(-3).every((call) => call.endsWith("do /usr/bin/python3 -c print(1+1)")));
+  const fails = `test $(wc -l <$(dirname $0)/calls) -lt 8 || exit 3; echo 2`;
+  const broken = await withRunsc(`${python} ${fails};; esac`, 3);
+  assertEquals(broken.record.values("peer_runsc_python").length, 0);
+  assertEquals(broken.record.failures("peer_runsc_python"), 1);
 });
 
 Deno.test("runPeers() measures no peer that prints something else or fails", async () => {

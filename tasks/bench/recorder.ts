@@ -37,7 +37,12 @@ export class Recorder {
 
   /** Samples and failures so far. */
   runs(row: string): number {
-    return this.values(row).length + (this.#failures.get(row)?.length ?? 0);
+    return this.values(row).length + this.failures(row);
+  }
+
+  /** Failures so far. */
+  failures(row: string): number {
+    return this.#failures.get(row)?.length ?? 0;
   }
 
   /** Samples so far, in the order they came. */

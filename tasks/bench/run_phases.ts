@@ -1,5 +1,6 @@
 /** Running phases on platforms. */
 import { HttpApi } from "./http_api.ts";
+import type { PeerTurn } from "./peers.ts";
 import type { Phase, PhaseContext } from "./phases/mod.ts";
 import type { BenchPlatform } from "./platforms.ts";
 import type { Results } from "./results.ts";
@@ -59,6 +60,7 @@ export async function runPhase(
   { api, platform }: OpenPlatform,
   results: Results,
   { runs, say, signal }: RunOptions,
+  peerTurn?: PeerTurn,
 ): Promise<void> {
   const { record } = results;
   if (phase.strict && platform.poolSize !== phase.pool) {
@@ -68,7 +70,17 @@ export async function runPhase(
     return;
   }
   const { agent: gauge, host, poolSize } = platform;
-  const context: PhaseContext = { ...results, api, gauge, host, poolSize, runs, say, signal };
+  const context: PhaseContext = {
+    ...results,
+    api,
+    gauge,
+    host,
+    poolSize,
+    peerTurn,
+    runs,
+    say,
+    signal,
+  };
   const before = new Map(phase.rows.map((row) => [row, record.runs(row)]));
   try {
     await phase.run(context);

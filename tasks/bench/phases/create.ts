@@ -1,5 +1,6 @@
 /** `create_warm`, `create_to_echo`, `create_to_python`: one sandbox after the other, each from a full pool. */
 import { sequential } from "../modes.ts";
+import type { PeerTurn } from "../peers.ts";
 import type { Argv } from "../sandbox_api.ts";
 import { type Phase, type PhaseContext, WARM_POOL } from "./phase.ts";
 import {
@@ -24,7 +25,7 @@ export const createPhase: Phase = {
   run: async (context) => {
     const before = await fullPool(context);
     await toOutput(context, "create_to_echo", ECHO, ECHO_OUTPUT);
-    await toOutput(context, "create_to_python", PYTHON, PYTHON_OUTPUT);
+    await toOutput(context, "create_to_python", PYTHON, PYTHON_OUTPUT, context.peerTurn);
     await noteMisses(context, before, createPhase.rows);
     const { record, modes, poolSize = 0 } = context;
     const echo = "create_to_echo";
@@ -38,11 +39,13 @@ async function toOutput(
   row: string,
   command: Argv,
   expected: string,
+  before?: PeerTurn,
 ): Promise<void> {
   const { record, paths, runs, say } = context;
   say(`create_warm, ${row}: ${runs.creates} sandboxes`);
   await sampled(context, ["create_warm", row], runs.creates, async () => {
     await fullPool(context);
+    await before?.();
     const start = performance.now();
     const { value: box, answer } = await context.api.create();
     await using _ = box;

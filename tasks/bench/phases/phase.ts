@@ -1,6 +1,7 @@
 /** What every part of the measurement is, and what it is given. */
 import type { PathLog } from "../breakdown.ts";
 import type { ModeResult } from "../modes.ts";
+import type { PeerTurn } from "../peers.ts";
 import type { PoolGauge } from "../pool_gauge.ts";
 import type { ProcessTable } from "../processes.ts";
 import type { Recorder } from "../recorder.ts";
@@ -25,6 +26,8 @@ export interface PhaseContext {
   readonly host: LocalHost | undefined;
   /** Warm machines that the platform keeps; undefined when somebody else has set it. */
   readonly poolSize: number | undefined;
+  /** Undefined when no peer is measured by turns. */
+  readonly peerTurn: PeerTurn | undefined;
   readonly runs: Runs;
   readonly record: Recorder;
   readonly paths: PathLog;

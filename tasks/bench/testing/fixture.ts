@@ -60,6 +60,7 @@ export function startFixture(options: FakeOptions = {}, runs: Partial<Runs> = {}
     gauge: fake,
     host: platform.host,
     poolSize: options.pool,
+    peerTurn: undefined,
   };
   return {
     fake,
