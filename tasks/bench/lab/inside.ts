@@ -19,6 +19,8 @@ const SLOTS = "58320-58339";
 /** Of each row: emulation in emulation takes minutes for a boot. */
 const RUNS: Readonly<Record<Accelerator, number>> = { kvm: 3, tcg: 1 };
 const LIMIT_MS = 15 * 60_000;
+/** The host takes a lab that is silent for one that hangs. */
+const WORD_MS = 60_000;
 const QEMU = "qemu-system-x86_64";
 
 const [kvm, tcg] = [await measure("kvm"), await measure("tcg")];
@@ -30,7 +32,7 @@ async function measure(accelerator: Accelerator): Promise<LabFigures> {
     boot: [], restore: [], claim: [], pause: [], resume: [], hibernate: [], wake: [], fork: [],
   };
   const add = async <T>(row: LabRow, work: () => Promise<T>): Promise<T> => {
-    const { ms, value } = await timed(work);
+    const { ms, value } = await timed(`${accelerator}: ${row}`, work);
     rows[row].push(ms);
     say(`${accelerator}: ${row} ${(ms / 1000).toFixed(2)} s`);
     return value;
@@ -44,10 +46,20 @@ async function measure(accelerator: Accelerator): Promise<LabFigures> {
 
 type Add = <T>(row: LabRow, work: () => Promise<T>) => Promise<T>;
 
-async function timed<T>(work: () => Promise<T>): Promise<{ ms: number; value: T }> {
+/** Times some work, and says of a long one that it goes on. */
+async function timed<T>(
+  what: string,
+  work: () => Promise<T>,
+): Promise<{ ms: number; value: T }> {
   const began = performance.now();
-  const value = await work();
-  return { ms: performance.now() - began, value };
+  const since = (): number => performance.now() - began;
+  const words = setInterval(() => say(`${what} ... ${Math.round(since() / 1000)} s`), WORD_MS);
+  try {
+    const value = await work();
+    return { ms: since(), value };
+  } finally {
+    clearInterval(words);
+  }
 }
 
 async function bareBoot(accelerator: Accelerator): Promise<number> {
@@ -59,7 +71,10 @@ async function bareBoot(accelerator: Accelerator): Promise<number> {
     kernel: `${host.dataDir}/kernels/vmlinux`,
     initrd: `${host.dataDir}/kernels/initrd.img`,
   };
-  const { ms, value } = await timed(() => startsGuest(accelerator, options, LIMIT_MS));
+  const { ms, value } = await timed(
+    `${accelerator}: bare boot`,
+    () => startsGuest(accelerator, options, LIMIT_MS),
+  );
   if (value !== undefined) throw new Error(`No bare guest starts: ${value}`);
   return ms;
 }
@@ -102,7 +117,8 @@ async function live(accelerator: Accelerator, add: Add): Promise<void> {
   };
   const runs = RUNS[accelerator];
   // The first one makes the golden snapshot.
-  await agent.destroy(await create());
+  const first = await timed(`${accelerator}: golden snapshot`, create);
+  await agent.destroy(first.value);
   for (let run = 0; run < runs; run++) {
     await agent.destroy(await add("restore", create));
   }
@@ -120,7 +136,7 @@ async function live(accelerator: Accelerator, add: Add): Promise<void> {
   await agent.end("SIGTERM");
   await agent.start({ WRENN_POOL_MIN: "1", WRENN_POOL_MAX: "1" });
   for (let run = 0; run < runs; run++) {
-    await untilWarm(agent);
+    await timed(`${accelerator}: warm machine`, () => untilWarm(agent));
     await agent.destroy(await add("claim", create));
   }
 }
