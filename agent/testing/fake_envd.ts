@@ -84,14 +84,12 @@ export class FakeEnvd implements AsyncDisposable {
         }
       }],
     });
-    this.#server = Deno.serve({
-      hostname: "127.0.0.1",
-      port: 0,
-      signal: this.#abort.signal,
-      onListen: () => {},
-    }, (request) => this.#answer(request, rpc));
-    const { port } = this.#server.addr;
-    this.#datagrams = Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port });
+    [this.#datagrams, this.#server] = listenTwice((at) =>
+      Deno.serve(
+        { ...at, signal: this.#abort.signal, onListen: () => {} },
+        (request) => this.#answer(request, rpc),
+      )
+    );
     void this.#answerDatagrams(rpc);
     this.url = `http://127.0.0.1:${this.#server.addr.port}`;
   }
@@ -233,5 +231,22 @@ async function* mapped<T>(messages: AsyncIterable<T>): AsyncGenerator<T> {
     yield* messages;
   } catch (error) {
     throw toConnectError(error);
+  }
+}
+
+/** Listens for datagrams on a port that `serve` can have as well: a port that is free for one may be taken for the other. */
+function listenTwice(
+  serve: (at: { hostname: string; port: number }) => Deno.HttpServer<Deno.NetAddr>,
+): [Deno.DatagramConn, Deno.HttpServer<Deno.NetAddr>] {
+  const hostname = "127.0.0.1";
+  for (;;) {
+    const datagrams = Deno.listenDatagram({ transport: "udp", hostname, port: 0 });
+    const { port } = datagrams.addr as Deno.NetAddr;
+    try {
+      return [datagrams, serve({ hostname, port })];
+    } catch (error) {
+      datagrams.close();
+      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    }
   }
 }
