@@ -13,6 +13,7 @@ import {
   toConnectError,
   WrennError,
 } from "@wrenn/common";
+import { onOnePort } from "@wrenn/common/testing/on_one_port";
 import { FakeFiles } from "./fake_files.ts";
 import { FakeProcesses } from "./fake_processes.ts";
 
@@ -84,12 +85,19 @@ export class FakeEnvd implements AsyncDisposable {
         }
       }],
     });
-    [this.#datagrams, this.#server] = listenTwice((at) =>
-      Deno.serve(
-        { ...at, signal: this.#abort.signal, onListen: () => {} },
-        (request) => this.#answer(request, rpc),
-      )
+    const [{ socket }, server] = onOnePort(
+      (at) => {
+        const socket = Deno.listenDatagram({ transport: "udp", ...at });
+        const { port } = socket.addr as Deno.NetAddr;
+        return { socket, port, [Symbol.dispose]: () => socket.close() };
+      },
+      (at) =>
+        Deno.serve(
+          { ...at, signal: this.#abort.signal, onListen: () => {} },
+          (request) => this.#answer(request, rpc),
+        ),
     );
+    [this.#datagrams, this.#server] = [socket, server];
     void this.#answerDatagrams(rpc);
     this.url = `http://127.0.0.1:${this.#server.addr.port}`;
   }
@@ -231,22 +239,5 @@ async function* mapped<T>(messages: AsyncIterable<T>): AsyncGenerator<T> {
     yield* messages;
   } catch (error) {
     throw toConnectError(error);
-  }
-}
-
-/** Listens for datagrams on a port that `serve` can have as well: a port that is free for one may be taken for the other. */
-function listenTwice(
-  serve: (at: { hostname: string; port: number }) => Deno.HttpServer<Deno.NetAddr>,
-): [Deno.DatagramConn, Deno.HttpServer<Deno.NetAddr>] {
-  const hostname = "127.0.0.1";
-  for (;;) {
-    const datagrams = Deno.listenDatagram({ transport: "udp", hostname, port: 0 });
-    const { port } = datagrams.addr as Deno.NetAddr;
-    try {
-      return [datagrams, serve({ hostname, port })];
-    } catch (error) {
-      datagrams.close();
-      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
-    }
   }
 }

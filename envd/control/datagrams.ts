@@ -49,6 +49,11 @@ export class ControlDatagrams implements Disposable {
     void this.#serve();
   }
 
+  /** Where it listens. */
+  get port(): number {
+    return (this.#socket.addr as Deno.NetAddr).port;
+  }
+
   /** Stops listening. */
   [Symbol.dispose](): void {
     this.#closed = true;

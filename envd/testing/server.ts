@@ -1,6 +1,7 @@
 /** A whole envd in this process on a port of its own, for tests: real processes and files, no real clock. */
 import { type Client, createClient } from "@connectrpc/connect";
 import { denoTransport } from "@wrenn/common";
+import { onOnePort } from "@wrenn/common/testing/on_one_port";
 import { Filesystem } from "@wrenn/proto/filesystem";
 import { Process } from "@wrenn/proto/process";
 import { createApp } from "../app.ts";
@@ -98,9 +99,11 @@ export class TestEnvd implements AsyncDisposable {
     this.initializer = new Initializer(this.state, this.machine);
     this.manager = new ProcessManager({ state: this.state, users: this.users, startOnPty });
     const { signal } = this.#stop;
-    const options = { hostname: "127.0.0.1", port: 0, signal, onListen() {} };
-    this.#server = Deno.serve(options, createApp(this));
-    this.#datagrams = new ControlDatagrams(this, this.#server.addr);
+    const app = createApp(this);
+    [this.#datagrams, this.#server] = onOnePort(
+      (at) => new ControlDatagrams(this, at),
+      (at) => Deno.serve({ ...at, signal, onListen() {} }, app),
+    );
     this.url = `http://127.0.0.1:${this.#server.addr.port}`;
     this.dir = Deno.makeTempDirSync({ prefix: "envd-test-" });
     Deno.chmodSync(this.dir, 0o755);
