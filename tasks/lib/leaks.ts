@@ -6,6 +6,8 @@ export type HostState = ReadonlySet<string>;
 
 /** Folders where parts of the platform leave run-time files. */
 const RUN_FOLDERS = ["/run", "/tmp", "/dev/shm", "/var/tmp"];
+/** The host's first `ip netns add` makes it, whoever calls it, and nothing takes it away. */
+const NETNS_FOLDER = "/run/netns";
 /** A process of ours names one of these in its command line. */
 const OUR_PROCESS =
   /qemu-system-|wrenn|\/postgres\b.*-D|envd\/main\.ts|agent\/main\.ts|api\/main\.ts/;
@@ -25,7 +27,8 @@ export async function hostState(): Promise<HostState> {
   add("nft table", await lines(["nft", "list", "tables"]));
   add("loop", await lines(["losetup", "-a"]));
   const mounts = (await Deno.readTextFile("/proc/self/mounts")).split("\n");
-  add("mount", mounts.map((l) => l.split(" ")[1] ?? "").filter((m) => !m.startsWith("/proc")));
+  const points = mounts.map((l) => l.split(" ")[1] ?? "");
+  add("mount", points.filter((m) => !m.startsWith("/proc") && m !== NETNS_FOLDER));
   add("device", await entries("/dev/mapper", /^wrenn-/));
   add("cgroup", await entries("/sys/fs/cgroup", /wrenn/));
   for (const folder of RUN_FOLDERS) add("file", await entries(folder, /wrenn/));
