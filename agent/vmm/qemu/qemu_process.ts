@@ -14,7 +14,8 @@ import { type Jail, launch } from "./launcher.ts";
 import { QmpClient, QmpError, type QmpEvent } from "./qmp.ts";
 import { childHandle, type VmmHandle } from "../vmm_handle.ts";
 
-const START_TIMEOUT_MS = 20_000;
+/** From the start of the process to its first answer. It listens early, and answers when its machine is set up. */
+const START_TIMEOUT_MS = 30_000;
 const POLL_MS = 2;
 /** QEMU's own memory: its text and heap, device buffers, page tables of the guest's memory. */
 const OVERHEAD_MB = 192;
@@ -126,7 +127,7 @@ async function makeStateFile(path: string, uid: number): Promise<void> {
   await Deno.chown(path, uid, uid);
 }
 
-/** Connects as soon as QEMU listens; fails at once when the process ends. */
+/** Connects as soon as QEMU listens and waits until it answers; fails at once when the process ends. */
 async function connect(
   path: string,
   process: VmmHandle,
@@ -139,9 +140,9 @@ async function connect(
     stop.abort(new Error(`QEMU ended with ${signal ?? `code ${code}`}`));
   });
   const deadline = performance.now() + START_TIMEOUT_MS;
-  while (performance.now() < deadline) {
+  for (let left = START_TIMEOUT_MS; left > 0; left = deadline - performance.now()) {
     try {
-      return await QmpClient.connect(path, { onEvent, signal: stop.signal });
+      return await QmpClient.connect(path, { onEvent, signal: stop.signal, timeoutMs: left });
     } catch (error) {
       const absent = error instanceof Deno.errors.NotFound ||
         error instanceof Deno.errors.ConnectionRefused;
