@@ -46,12 +46,6 @@ export class GoldenSnapshots {
     this.#options = options;
   }
 
-  /** The one that is there; undefined when there is none yet, or it belongs to another image, VMM, kernel or kind of disks. */
-  async find(key: GoldenKey): Promise<Snapshot | undefined> {
-    const base = await this.#base(key);
-    return await this.#find(key, base);
-  }
-
   /**
    * The golden snapshot of a template and size. The first call for it boots a machine, which takes seconds.
    *
@@ -122,6 +116,7 @@ export class GoldenSnapshots {
     return base;
   }
 
+  /** The one that is there; undefined when there is none yet, or it is of another image, VMM, kernel or kind of disks. */
   async #find(key: GoldenKey, base: Base): Promise<Snapshot | undefined> {
     const name = nameOf(key, base);
     const known = this.#known.get(name);
