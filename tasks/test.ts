@@ -5,7 +5,7 @@
 import { join, relative } from "node:path";
 import { labSuite } from "./lab/core/lab_suite.ts";
 import { ensureHostTools } from "./lib/host_tools.ts";
-import { countJunit } from "./lib/junit.ts";
+import { countJunit, failedFiles } from "./lib/junit.ts";
 import { hostState, leaked } from "./lib/leaks.ts";
 import { walkFiles } from "./lib/walk.ts";
 import { startTestPlatform } from "./lib/test_platform.ts";
@@ -54,16 +54,32 @@ async function runLayer(layer: Layer): Promise<void> {
       return await runTests("unit", await testFiles(false), { args: ["--parallel"] });
     case "integration":
       return await runTests("integration", await testFiles(true), {});
-    case "lab": {
-      const out = join(reports, "lab");
-      const words = ["test", "--out", out, ...labSuite({ full })];
-      const ok = await deno("lab", ["run", "-A", "tasks/lab.ts", ...words]);
-      return await count("lab", ok, join(out, "report.xml"));
-    }
+    case "lab":
+      return await runLab();
     case "e2e": {
       await using platform = await startTestPlatform(say);
       return await runTests("e2e", ["tests/e2e"], { env: platform.env });
     }
+  }
+}
+
+/**
+ * Runs the lab's tests. Files with a failure run once more, in a new lab, and that result counts: a guest there is a
+ * virtual machine in an emulated one, whose emulator keeps stale code now and then. What failed at first stays in the
+ * output.
+ */
+async function runLab(): Promise<void> {
+  let files = labSuite({ full });
+  for (let last = false;; last = true) {
+    const out = join(reports, last ? "lab-again" : "lab");
+    const report = join(out, "report.xml");
+    const ok = await deno("lab", ["run", "-A", "tasks/lab.ts", "test", "--out", out, ...files]);
+    const xml = await Deno.readTextFile(report).catch(() => "");
+    const failed = failedFiles(xml);
+    if (ok || last || failed.length === 0) return await count("lab", ok, report);
+    total.passed += countJunit(xml).passed;
+    say(`Once more in a new lab: ${failed.join(", ")}`);
+    files = failed;
   }
 }
 
