@@ -39,6 +39,10 @@ drive() { # device of a drive, by its name
 # switch between tasks owes to KVM and a guest stands still. One machine that never runs is there from first to last.
 # KVM_CREATE_VM is 0xAE01.
 perl -e 'open my $kvm, "+<", "/dev/kvm" or die "kvm: $!"; ioctl($kvm, 0xAE01, 0) or die "kvm: $!"; sleep' &
+# The same with the first and the last cgroup that has a share of the processors.
+echo +cpu >/sys/fs/cgroup/cgroup.subtree_control
+mkdir /sys/fs/cgroup/held
+echo "100000 100000" >/sys/fs/cgroup/held/cpu.max
 
 # Nothing of this host outlives it. A page that is written back is read-only again: a guest whose memory is a file would
 # fault on each of its pages anew.
